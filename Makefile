@@ -1,0 +1,44 @@
+# Everything a developer needs. The first command that needs it makes .venv from constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench constraints clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.stamp ## a tour with sample data, in a temporary folder
+	$(BIN)/python -m syncd.demo
+
+test: .venv/.stamp ## all tests, on SQLite and on a PostgreSQL that they start themselves
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: .venv/.stamp ## what CI runs: lint, format, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+bench: .venv/.stamp ## how fast it is on this computer
+	$(BIN)/python -m tests.benchmarks.core
+
+constraints: ## renew constraints.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--quiet --output-file constraints.txt
+
+clean: ## remove .venv and everything that was generated
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find syncd tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is older than what it was made from exactly when the environment is out of date.
+.venv/.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'syncd needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …' >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,168 @@
+"""What was decided: situations, actions, changes and the counts that guards look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag, StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from syncd.entities import Kind
+
+
+OWNERS = "@owners"
+"""In `before` of a change: {field: connection} where another connection owned the value."""
+OVERRIDES = "@overrides"
+"""In `before` and `after` of a change: {field: value that a person set, null for none}."""
+
+
+class Situation(StrEnum):
+    """Where a record stands towards the entities that we keep."""
+
+    LINKED = "linked"
+    MATCHED = "matched"
+    NEW = "new"
+    AMBIGUOUS = "ambiguous"
+    GONE = "gone"
+
+
+class Action(StrEnum):
+    """What one change does to its entity."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    LINK = "link"  # only the tie is made or comes back; no field changes
+    MISS = "miss"  # absent from a complete read; the clock of `gone` runs
+    DEACTIVATE = "deactivate"
+    REACTIVATE = "reactivate"
+    MOVE = "move"  # to another client
+    RETIRE = "retire"  # a creation undone: hidden, its keys released, its row kept
+    UNLINK = "unlink"
+    GONE = "gone"  # a link is gone and its rule keeps the entity as it is
+
+
+class Effect(IntFlag):
+    """What else a change does that a guard counts. Stored as a number; bits never change meaning."""
+
+    NONE = 0
+    SITE_MOVE = 1
+    KEY_CHANGE = 2
+    REVIVES = 4  # a retired entity comes back
+    RECREATED = 8  # a new user for an account whose key another, gone record had
+
+
+class LinkState(StrEnum):
+    """Whether a tie to a record is alive. Only `alive` and `skipped` links can be settled."""
+
+    ALIVE = "alive"
+    SKIPPED = "skipped"  # out of scope: the item is kept, no entity is tied
+    MISSED = "missed"
+    GONE = "gone"
+    UNDONE = "undone"
+    UNLINKED = "unlinked"
+
+
+@dataclass(slots=True)
+class Change:
+    """One decided action on one entity, with the values before and after, and why.
+
+    `before` and `after` hold the changed fields only; for a creation `after` holds every value.
+    `seq` orders the changes of one step; `reason` is a sentence, `rule` what matched or removed.
+    """
+
+    kind: Kind
+    action: Action
+    entity: UUID
+    client: UUID | None
+    stream: str
+    key: str
+    reason: str
+    after: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
+    rule: str = ""
+    effects: int = 0
+    seq: int = -1
+
+
+class LinkFact(NamedTuple):
+    """A stored link as planning needs it."""
+
+    key: str
+    state: LinkState
+    kind: Kind
+    entity: UUID | None
+    misses: int
+    missed_at: float | None  # seconds since the epoch, on the database's clock
+
+
+class LinkWrite(NamedTuple):
+    """What becomes of one link when its item's decision is applied.
+
+    `digest` None leaves the item unsettled. `change` is the place, in its page, of the change that it
+    belongs to, -1 for none. `raw` None leaves the stored item as it is. Stored by position: add
+    fields at the end only.
+    """
+
+    stream: str
+    key: str
+    state: str
+    kind: str
+    entity: UUID | None
+    matched_by: str
+    digest: bytes | None
+    raw: bytes | None
+    change: int
+    is_new: bool
+    misses: int = 0
+    missed_at: float | None = None
+    note: str = ""
+    """Why an item is skipped, for `explain`."""
+    owner: str = ""
+    """`stream/key` of the item that held this record, where it is not the record's own."""
+
+
+class Quarantined(NamedTuple):
+    """An item set aside with a reason code, waiting for a person or a later run."""
+
+    stream: str
+    key: str
+    code: str
+    message: str
+    fields: tuple[str, ...]
+    raw: bytes | None
+    suggestion: str = ""
+
+
+class Notice(NamedTuple):
+    """Something a person should know about a record that was kept all the same."""
+
+    stream: str
+    key: str
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What planning made of one page: changes, link writes, and what was set aside."""
+
+    changes: list[Change] = field(default_factory=list)
+    links: list[LinkWrite] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    healed: list[tuple[str, str]] = field(default_factory=list)
+    """(stream, key) of items that were in quarantine and are not any more."""
+    notices: list[Notice] = field(default_factory=list)
+    claims: list[tuple[int, int]] = field(default_factory=list)
+    """(hash of a claimed user or unique key, index of the claiming link in `links`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrun:
+    """One limit that a plan exceeds: which, where, how many, and how many are allowed."""
+
+    guard: str
+    scope: str
+    count: int
+    limit: int
+    sentence: str

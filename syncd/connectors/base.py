@@ -1,0 +1,190 @@
+"""The interface of a connector: pages talk to the provider and parse nothing; parse is pure.
+
+A connector is a class with a name, a Config and at least one method marked with `@stream`. What it
+can do is declared where it is implemented. See the README for the smallest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from syncd.errors import ConfigError
+from syncd.records import Location, Organization, Person, Record, Reject, Tombstone
+
+ENTRY_POINTS = "syncd.connectors"
+
+
+class Deletes(StrEnum):
+    """How a stream lets us know that something went away."""
+
+    TOMBSTONE = auto()  # the provider names what went away
+    ABSENCE = auto()  # missing from a full read that ended normally
+    UNKNOWN = auto()  # we cannot tell, so we never guess
+
+
+class Repeats(StrEnum):
+    """What it means when one read holds a key twice with different content."""
+
+    LAST = auto()  # the provider replays: the last item wins
+    CONFLICT = auto()  # two records claim one key: none of them is believed
+
+
+class RawItem(NamedTuple):
+    """One item as the provider sent it: its key ("" where it has none) and its bytes."""
+
+    key: str
+    raw: bytes
+
+
+class Partition(NamedTuple):
+    """An independent slice of a connection (a tenant, a company, a folder)."""
+
+    key: str
+    name: str
+
+
+DEFAULT_PARTITION = Partition("", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items as the provider sent them, tombstones, and what could not even be cut into items."""
+
+    items: Sequence[RawItem]
+    tombstones: Sequence[Tombstone] = ()
+    rejects: Sequence[Reject] = ()
+    notices: Sequence[
+        str
+    ] = ()  # what a person should know (an unknown heading); no values of people
+    resume: str | None = None  # position inside this read; dies with the run
+    cursor: str | None = None  # valid after this page; outlives the run
+    total: int | None = (
+        None  # items in the whole read, where the provider says so: for progress only
+    )
+
+
+Parse = Callable[[bytes], "Sequence[Record | Reject]"]
+Merge = Callable[[bytes, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one `@stream` method reads and how its items are to be understood."""
+
+    name: str
+    record: type[Record]
+    method: str
+    parse: Parse
+    deletes: Deletes
+    incremental: bool
+    merge: Merge | None
+    repeats: Repeats
+
+
+STREAM_ORDER: tuple[type[Record], ...] = (Organization, Location, Person)
+STREAM_NAMES: dict[type[Record], str] = {
+    Organization: "organizations",
+    Location: "locations",
+    Person: "people",
+}
+
+C = TypeVar("C", bound="Config")
+F = TypeVar("F", bound=Callable[..., Iterator[Page]])
+
+
+def stream(
+    record: type[Record],
+    *,
+    parse: Parse,
+    deletes: Deletes = Deletes.UNKNOWN,
+    incremental: bool = False,
+    merge: Merge | None = None,
+    repeats: Repeats = Repeats.LAST,
+) -> Callable[[F], F]:
+    """Mark a method `(self, partition, cursor) -> Iterator[Page]` as the reader of one stream.
+
+    parse: pure; bytes of one item to its records and rejects; raises nothing for bad input.
+    merge: for providers that send only what changed: (stored, sent) to the whole item.
+    """
+
+    def mark(method: F) -> F:
+        name = STREAM_NAMES[record]
+        declared = Stream(
+            name, record, method.__name__, parse, deletes, incremental, merge, repeats
+        )
+        method.__dict__["declared_stream"] = declared
+        return method
+
+    return mark
+
+
+class Config(BaseModel):
+    """Base of a connector's settings: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a connector runs: the connection's name, and the folder that relative paths start from."""
+
+    connection: str
+    folder: Path
+
+
+class Connector(Generic[C]):
+    """Base of all connectors. One required method (a stream) and good defaults."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: C, context: Context) -> None:
+        self.config = config
+        self.context = context
+
+    def check(self) -> None:
+        """Return when the source can be read, else raise the ProviderError that says why not."""
+
+    def partitions(self) -> Iterator[Partition]:
+        """The independent slices of this connection; one by default."""
+        yield DEFAULT_PARTITION
+
+    def deletes(self, stream: Stream) -> Deletes:
+        """What the stream's absences mean with these settings; by default as declared."""
+        return stream.deletes
+
+    def streams(self) -> list[Stream]:
+        """The declared streams, organizations before locations before people."""
+        found = [
+            method.declared_stream
+            for name in dir(type(self))
+            if hasattr(method := getattr(type(self), name), "declared_stream")
+        ]
+        return sorted(found, key=lambda declared: STREAM_ORDER.index(declared.record))
+
+    def read(self, stream: Stream, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        """The pages of one stream. Ending normally promises that the read was complete."""
+        pages: Iterator[Page] = getattr(self, stream.method)(partition, cursor)
+        return pages
+
+
+def find(name: str) -> type[Connector[Any]]:
+    """The connector class registered under `name` in the entry-point group `syncd.connectors`."""
+    entries = metadata.entry_points(group=ENTRY_POINTS)
+    if name in entries.names:
+        loaded: type[Connector[Any]] = entries[name].load()
+        return loaded
+    known = ", ".join(sorted(entries.names)) or "none"
+    raise ConfigError(f'there is no connector "{name}"; installed connectors: {known}')
+
+
+def installed() -> list[str]:
+    """Names of all installed connectors."""
+    return sorted(metadata.entry_points(group=ENTRY_POINTS).names)

@@ -1,0 +1,247 @@
+"""CSV files in a folder: clients, sites and users from one combined sheet or from a sheet for each.
+
+An item is one row, as a JSON object of known heading to cell; where a sheet about users or sites
+also names their clients and sites, those are gathered from all its rows. Nothing about an item
+depends on the order of rows or columns, or on what the file is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from syncd.connectors import base
+from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, Repeats
+from syncd.connectors.headings import Kind, looks_secret, squash, unknown_targets
+from syncd.connectors.sheet_census import Census
+from syncd.connectors.sheet_items import RowReader
+from syncd.connectors.sheet_layout import Cells, Layout, lay_out
+from syncd.connectors.sheet_records import parse_location, parse_organization, parse_person
+from syncd.connectors.sheets import DELIMITERS, Batch, Sheet, Version, open_sheet
+from syncd.records import Location, Organization, Person
+
+File = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+Heading = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class CsvConfig(base.Config):
+    """Which files to read, and what they promise."""
+
+    combined: File | None = None
+    """One sheet whose rows are users with their client and site; excludes the other three."""
+    clients: File | None = None
+    sites: File | None = None
+    users: File | None = None
+    contents: Literal["full", "changes"]
+    """Whether who is missing from the files is gone ("full"), or merely unchanged ("changes")."""
+    key: Annotated[tuple[Heading, ...], Field(min_length=1)]
+    """The heading, or several, whose cells identify a user for ever."""
+    client: Annotated[str, Field(min_length=1)] | None = None
+    """The client of everybody in files without a client column."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    clear: Annotated[str, Field(min_length=1, max_length=50)] = "<clear>"
+    """A cell that holds exactly this empties the field; a blank cell leaves it alone."""
+    headings: dict[Heading, str] = Field(default_factory=dict)
+    """Heading as in the file to the heading it stands for, or to "" to ignore the column."""
+    day_first: bool = True
+    """Whether 05/06/2026 is the fifth of June."""
+    page_size: Annotated[int, Field(ge=1, le=50_000)] = 2_000
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("key")
+    @classmethod
+    def _usable_key(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if secret := [heading for heading in value if looks_secret(heading)]:
+            raise ValueError(f'"{secret[0]}" looks like a secret, which is never read')
+        if len({squash(heading) for heading in value}) < len(value):
+            raise ValueError("the same heading twice")
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _usable_delimiter(cls, value: str | None) -> str | None:
+        if value is not None and value not in DELIMITERS:
+            raise ValueError("must be a comma, a semicolon, a tab or a vertical bar")
+        return value
+
+    @field_validator("clear")
+    @classmethod
+    def _usable_marker(cls, value: str) -> str:
+        if value != value.strip() or '"' in value or not value.isprintable():
+            raise ValueError("must not hold quotes or line breaks, nor blanks at its ends")
+        return value
+
+    @field_validator("headings")
+    @classmethod
+    def _known_headings(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := unknown_targets(value):
+            raise ValueError(f'"{unknown[0]}" is not a heading that syncd knows')
+        for heading, target in value.items():
+            if target and (looks_secret(heading) or looks_secret(target)):
+                raise ValueError(f'"{heading}" looks like a secret, which is never read')
+        return value
+
+    @model_validator(mode="after")
+    def _some_file(self) -> Self:
+        separate = [file for file in (self.clients, self.sites, self.users) if file]
+        if not self.combined and not separate:
+            raise ValueError("name a file: `combined`, or `clients`, `sites` and `users`")
+        if self.combined and separate:
+            raise ValueError("`combined` already holds clients, sites and users; name it alone")
+        return self
+
+
+class Csv(Connector[CsvConfig]):
+    """Reads what the configured files hold; one instance reads one version of each file."""
+
+    name: ClassVar[str] = "csv"
+    Config: ClassVar[type[base.Config]] = CsvConfig
+
+    def __init__(self, config: CsvConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self._seen: dict[Path, Version] = {}
+        self._census: Census | None = None
+        self._row_counts: dict[str, int] = {}
+
+    def check(self) -> None:
+        """Every configured file exists, can be opened, and has headings that can be used."""
+        self.notices()
+
+    def notices(self) -> list[str]:
+        """What a person should know about the headings; checks them all, and reads no row."""
+        found: list[str] = []
+        for kind, file in self._files():
+            # Not remembered as the version to be read: a file may well arrive after a check.
+            with self._open(file, kind, {}) as (_, layout):
+                self._reader(layout, kind)
+                found += layout.notices
+        return found
+
+    # Files know neither partitions nor cursors; the interface hands them to every connector.
+    # ruff: noqa: ARG002
+
+    def deletes(self, stream: base.Stream) -> Deletes:
+        """Absence is evidence only in files that were declared to be full."""
+        return Deletes.ABSENCE if self.config.contents == "full" else Deletes.UNKNOWN
+
+    @base.stream(Organization, parse=parse_organization, repeats=Repeats.CONFLICT)
+    def organizations(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        """The rows of the clients sheet; without one, the clients that the other sheets name."""
+        if self.config.clients:
+            return self._rows(self.config.clients, Kind.CLIENT)
+        return self._gathered(Kind.CLIENT)
+
+    @base.stream(Location, parse=parse_location, repeats=Repeats.CONFLICT)
+    def locations(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        """The rows of the sites sheet; without one, the sites that the users sheet names."""
+        if self.config.sites:
+            return self._rows(self.config.sites, Kind.SITE)
+        return self._gathered(Kind.SITE)
+
+    @base.stream(Person, parse=parse_person, repeats=Repeats.CONFLICT)
+    def people(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        """The rows of the combined sheet or of the users sheet."""
+        file = self.config.combined or self.config.users
+        return self._rows(file, Kind.USER) if file else iter(())
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _files(self) -> list[tuple[Kind, str]]:
+        config = self.config
+        files = {
+            Kind.CLIENT: config.clients,
+            Kind.SITE: config.sites,
+            Kind.USER: config.combined or config.users,
+        }
+        return [(kind, file) for kind, file in files.items() if file]
+
+    @contextmanager
+    def _open(
+        self, file: str, kind: Kind, seen: dict[Path, Version]
+    ) -> Iterator[tuple[Sheet, Layout]]:
+        config, path = self.config, self.context.folder / file
+        with open_sheet(path, config.delimiter, config.clear, seen) as sheet:
+            keys = config.key if kind is Kind.USER else ()
+            yield sheet, lay_out(sheet.file, sheet.headings, kind, config.headings, keys)
+
+    def _cells(self, batch: Batch) -> Sequence[Cells]:
+        """The batch's rows, with None for each cell that holds the clear marker."""
+        if not batch.marked:
+            return batch.rows
+        clear = self.config.clear
+        return [[None if it.strip() == clear else it for it in row] for row in batch.rows]
+
+    # -- one item for each row -----------------------------------------------------------------
+
+    def _rows(self, file: str, kind: Kind) -> Iterator[Page]:
+        with self._open(file, kind, self._seen) as (sheet, layout):
+            reader = self._reader(layout, kind)
+            notices: tuple[str, ...] = (*layout.notices, *self._warnings(layout, kind))
+            total = self._row_counts.get(file)
+            if notices:
+                yield Page((), notices=notices)
+            for batch in sheet.batches(self.config.page_size):
+                items, odd = reader.items(self._cells(batch))
+                rejects = [reject for at in odd if (reject := reader.reject(batch, at))]
+                yield Page(items, rejects=rejects, total=total)
+
+    def _reader(self, layout: Layout, kind: Kind) -> RowReader:
+        config = self.config
+        return RowReader(
+            layout,
+            kind,
+            key=config.key,
+            client=config.client,
+            month_first=not config.day_first,
+            may_be_blank=config.combined is not None,
+        )
+
+    def _warnings(self, layout: Layout, kind: Kind) -> list[str]:
+        no_client = layout.position(Kind.CLIENT, "name") is None and not self.config.client
+        if kind is Kind.USER and no_client:
+            return [f"{layout.file} has no client column and `client` is not set"]
+        return []
+
+    # -- one item for each client or site that rows mention --------------------------------------
+
+    def _gathered(self, kind: Kind) -> Iterator[Page]:
+        items, notices = self._take_census().items(kind)
+        size = self.config.page_size
+        if notices:
+            yield Page((), notices=notices)
+        for start in range(0, len(items), size):
+            yield Page(items[start : start + size], total=len(items))
+
+    def _take_census(self) -> Census:
+        """The clients and sites that rows mention, from one pass over each sheet, once."""
+        if self._census is None:
+            census = Census()
+            for kind, file in self._files():
+                if wanted := self._mentioned_in(kind):
+                    self._count(census, file, kind, wanted)
+            self._census = census
+        return self._census
+
+    def _mentioned_in(self, sheet: Kind) -> list[Kind]:
+        """The kinds that are gathered from a sheet, because they have no sheet of their own."""
+        others = {Kind.SITE: [Kind.CLIENT], Kind.USER: [Kind.CLIENT, Kind.SITE]}
+        own = {kind for kind, _ in self._files()}
+        return [kind for kind in others.get(sheet, []) if kind not in own]
+
+    def _count(self, census: Census, file: str, kind: Kind, wanted: list[Kind]) -> None:
+        with self._open(file, kind, self._seen) as (sheet, layout):
+            self._reader(layout, kind)  # a sheet that cannot be read later is refused now
+            tally = census.tally(layout, wanted, self.config.client or "")
+            rows = 0
+            for batch in sheet.batches(self.config.page_size):
+                tally.add([row for row in self._cells(batch) if len(row) == layout.width])
+                rows += len(batch.rows)
+            self._row_counts[file] = rows

@@ -1,0 +1,260 @@
+"""A CSV file as batches of rows: opened safely, decoded strictly, and the same from end to end.
+
+Ending normally promises that the whole file was read and did not change meanwhile; everything else
+raises a ProviderError that names the file, the line where there is one, and what to do.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from syncd.errors import BadResponse, ProviderUnavailable
+
+MAX_CELL = 1 << 20
+"""Characters in one cell."""
+MAX_LINE = 4 * MAX_CELL
+MAX_BATCH = 16 * MAX_LINE
+"""Characters in one batch of rows: what bounds the memory, whatever a file holds."""
+MAX_HEADING = 300
+MAX_COLUMNS = 2_000
+DELIMITERS = ",;\t|"
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_AS_UTF8 = 'save it as "CSV UTF-8" and drop it again'
+
+Row = list[str]
+
+# One limit for the whole process, so it is set once and never back: readers run in many threads.
+csv.field_size_limit(max(MAX_CELL, csv.field_size_limit()))
+
+
+class Version(NamedTuple):
+    """What tells one version of a file from the next."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Version:
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive rows; `first_line` is where they begin, `marked` whether any holds the marker."""
+
+    rows: list[Row]
+    first_line: int
+    marked: bool
+
+    def line_of(self, index: int) -> int:
+        """The line on which row `index` begins; a row may span lines inside its quotes."""
+        return self.first_line + sum(map(_lines_in, self.rows[:index]))
+
+
+class Sheet:
+    """One open CSV file: its headings, then its rows, batch by batch."""
+
+    def __init__(self, file: str, stream: TextIOWrapper, delimiter: str | None, marker: str):
+        self.file = file
+        self._lines = _Lines(file, stream, marker)
+        lines = iter(self._lines)
+        first = next(lines, None)
+        if first is None:
+            raise BadResponse(f"{file} is empty: not even a line of headings; nothing was read")
+        self.delimiter = delimiter or _detect(first)
+        self._reader = csv.reader(chain((first,), lines), delimiter=self.delimiter, strict=True)
+        self.headings = self._take(1)[0]
+        self._check_headings(first)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """The rows after the headings, `size` at a time, blank lines as empty rows."""
+        while True:
+            line = self._reader.line_num + 1
+            rows = self._take(size)
+            if not rows:
+                return
+            yield Batch(rows, line, self._lines.marked)
+
+    def _take(self, count: int) -> list[Row]:
+        """The next `count` rows."""
+        self._lines.begin_batch()
+        try:
+            return list(islice(self._reader, count))
+        except csv.Error as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: csv.Error) -> BadResponse:
+        place = f"{self.file}, line {self._reader.line_num}"
+        if "field limit" in str(error):
+            return BadResponse(
+                f"{place}: a cell of more than {MAX_CELL:,} characters; "
+                "most likely a quote is never closed"
+            )
+        if "unexpected end of data" in str(error):
+            return BadResponse(f"{place}: the file ends inside quotes; a quote is never closed")
+        return BadResponse(
+            f"{place}: this is not CSV ({error}); quote cells that hold quotes, and double those"
+        )
+
+    def _check_headings(self, first: str) -> None:
+        lengths = [len(heading) for heading in self.headings]
+        if not lengths or len(lengths) > MAX_COLUMNS or max(lengths) > MAX_HEADING:
+            raise BadResponse(f"{self.file}: the first line is not a line of headings")
+        other = _detect(first)
+        if len(self.headings) == 1 and other != self.delimiter and _width(first, other) > 1:
+            raise BadResponse(
+                f'{self.file} has one column when split at "{self.delimiter}" '
+                f'but {_width(first, other)} at "{other}"; repair the setting `delimiter`'
+            )
+
+
+class _Lines:
+    """The lines of a file, as the csv module wants them, within limits."""
+
+    def __init__(self, file: str, stream: TextIOWrapper, marker: str) -> None:
+        self._file = file
+        self._stream = stream
+        self._marker = marker
+        self._taken = 0
+        self.marked = False
+        """Whether the marker occurs in a line of the present batch."""
+
+    def begin_batch(self) -> None:
+        self._taken = 0
+        self.marked = False
+
+    def __iter__(self) -> Iterator[str]:
+        readline, marker = self._stream.readline, self._marker
+        while line := readline(MAX_LINE):
+            self._taken += len(line)
+            if len(line) == MAX_LINE or self._taken > MAX_BATCH:
+                raise self._too_much()
+            if marker in line:
+                self.marked = True
+            yield line
+
+    def _too_much(self) -> BadResponse:
+        return BadResponse(
+            f"{self._file}: a line of more than {MAX_LINE:,} or a page of more than "
+            f"{MAX_BATCH:,} characters; set a smaller `page_size`, or close an open quote"
+        )
+
+
+@contextmanager
+def open_sheet(
+    path: Path, delimiter: str | None, marker: str, seen: dict[Path, Version]
+) -> Iterator[Sheet]:
+    """The sheet in `path`, which must be the version that `seen` remembers, now and at the end."""
+    with _open_regular(path) as binary:
+        version = Version.of(os.fstat(binary.fileno()))
+        if seen.setdefault(path, version) != version:
+            raise _changed(path)
+        _refuse_other_formats(path, binary)
+        stream = TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+        try:
+            yield Sheet(path.name, stream, delimiter, marker)
+        except UnicodeDecodeError:
+            raise _not_utf8(path) from None
+        except OSError as error:
+            raise _unavailable(path, error) from None
+        if Version.of(os.fstat(binary.fileno())) != version:
+            raise _changed(path)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """`path` opened for reading, if it is a regular file and nothing else.
+
+    Looked at before it is opened, because opening a device may already do something; looked at
+    again afterwards, because it may have been replaced in between.
+    """
+    try:
+        _refuse_irregular(path, os.lstat(path))
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise _unavailable(path, error) from None
+    try:
+        _refuse_irregular(path, os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb", buffering=1 << 18)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _refuse_irregular(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise BadResponse(
+            f"{path.name} is not a regular file but a link, folder or device; it was not opened"
+        )
+
+
+def _refuse_other_formats(path: Path, binary: BinaryIO) -> None:
+    start = binary.read(4096)
+    binary.seek(0)
+    if start.startswith(_UTF16):
+        raise BadResponse(f"{path.name} is UTF-16; {_AS_UTF8}")
+    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise BadResponse(f"{path.name} is an Excel workbook or an archive, not CSV; {_AS_UTF8}")
+    if b"\0" in start:
+        raise BadResponse(f"{path.name} is not text (NUL bytes, perhaps UTF-16); {_AS_UTF8}")
+
+
+def _detect(header: str) -> str:
+    """The delimiter that cuts the line of headings into most columns."""
+    return max(DELIMITERS, key=lambda delimiter: _width(header, delimiter))
+
+
+def _width(header: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
+
+
+def _lines_in(row: Row) -> int:
+    """How many lines a row took: one, and one for each line break inside its cells."""
+    return 1 + sum(len(_LINE_BREAK.findall(cell)) for cell in row if "\n" in cell or "\r" in cell)
+
+
+def _not_utf8(path: Path) -> BadResponse:
+    """The error for bytes that are not UTF-8; reads the file again to name the line."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with _open_regular(path) as binary:
+        while chunk := binary.read(1 << 20):
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                line += _breaks(error.object[: error.start])
+                break
+            line += _breaks(chunk)
+    return BadResponse(f"{path.name}, line {line}: not UTF-8 (perhaps Windows-1252); {_AS_UTF8}")
+
+
+def _breaks(data: bytes) -> int:
+    return data.count(b"\n") or data.count(b"\r")
+
+
+def _changed(path: Path) -> BadResponse:
+    return BadResponse(
+        f"{path.name} changed while it was being read; nothing is concluded from this read"
+    )
+
+
+def _unavailable(path: Path, error: Exception) -> ProviderUnavailable:
+    reason = getattr(error, "strerror", None) or "invalid name"
+    return ProviderUnavailable(f"cannot read {path.name}: {reason}")

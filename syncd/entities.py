@@ -1,0 +1,120 @@
+"""What syncd keeps: clients, sites and users, and the fields of each. The one list of their names.
+
+The store makes its columns from it, the mapping checks its targets against it, and the command line
+knows from it what can be set. Widths are in characters.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+
+class Kind(StrEnum):
+    """The kinds of entity that have fields."""
+
+    CLIENT = "client"
+    SITE = "site"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `key`: records can be matched by it. `local`: only people set it, never a source.
+
+    `overflow`: what happens to a longer value: cut with a notice, or the record is quarantined.
+    """
+
+    name: str
+    type: Literal["text", "bool", "date"] = "text"
+    width: int = 255
+    key: bool = False
+    local: bool = False
+    overflow: Literal["cut", "quarantine"] = "cut"
+
+
+def _text(*names: str, width: int = 255) -> list[Field]:
+    return [Field(name, width=width) for name in names]
+
+
+def _key(*names: str) -> list[Field]:
+    return [Field(name, key=True, overflow="quarantine") for name in names]
+
+
+def _flag(*names: str) -> list[Field]:
+    return [Field(name, type="bool") for name in names]
+
+
+FIELDS: dict[Kind, dict[str, Field]] = {
+    kind: {field.name: field for field in fields}
+    for kind, fields in {
+        Kind.CLIENT: [
+            *_key("name", "ref", "tenant_id", "accounts_id", "domain"),
+            *_text("top_level", "website", "accounts_email", "phone", "tax_number", "currency"),
+            *_text("country_code", "timezone", "customer_type", "colour", "trading_name"),
+            *_text("main_contact_name", "main_contact_email", "main_site_name"),
+            *_flag("is_vip", "exclude_from_invoice_sync", "active"),
+            Field("notes", width=4000),
+        ],
+        Kind.SITE: [
+            *_key("name", "ref", "email_domain"),
+            *_text("phone", "timezone", "country_code", "region_code", "main_contact_name"),
+            *_text("address_line1", "address_line2", "address_line3", "address_line4"),
+            *_text("address_line5"),
+            *_flag("is_invoice_site", "active"),
+            Field("notes", width=4000),
+        ],
+        Kind.USER: [
+            *_key("email", "login", "employee_id", "third_party_id"),
+            Field("name", key=True),
+            Field("phone", key=True),
+            Field("mobile", key=True),
+            *_text("given_name", "family_name", "job_title", "email2", "email3", "home_phone"),
+            *_text("sam_account_name", "department", "manager_email", "access_level"),
+            *_text("other1", "other2", "other3", "other4", "other5"),
+            *_flag("is_important_contact", "is_service_account", "never_send_emails", "active"),
+            Field("contract_end_date", type="date"),
+            Field("keep_active", type="bool", local=True),
+            Field("notes", width=4000),
+        ],
+    }.items()
+}
+
+KEY_FIELDS: dict[Kind, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields.values() if field.key)
+    for kind, fields in FIELDS.items()
+}
+"""The fields that correlation rules may name; each has a normalized, indexed column of its own."""
+
+CUSTOM = "custom."
+"""Prefix of a custom field: `custom.cost_center`. Custom fields are text of at most 255 characters."""
+
+MAIN_SITE = "Main"
+LOCAL = "local"
+"""The owner of a value that a person set."""
+
+
+class _Clock(threading.local):
+    millis = 0
+    count = 0
+
+
+_clock = _Clock()
+
+
+def new_id() -> UUID:
+    """A UUID of version 7 (RFC 9562): ordered within a thread, so that indexes grow at their end."""
+    millis = time.time_ns() // 1_000_000
+    if millis > _clock.millis:
+        _clock.millis, _clock.count = millis, 0
+    else:  # the clock stands still or went back: count on
+        _clock.count += 1
+        if _clock.count >= 1 << 12:
+            _clock.millis, _clock.count = _clock.millis + 1, 0
+    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    return UUID(int=_clock.millis << 80 | 7 << 76 | _clock.count << 64 | 2 << 62 | tail)

@@ -1,0 +1,68 @@
+"""Named places where a test can end the process as a power cut would. Inert unless SYNCD_FAILPOINT is set.
+
+`SYNCD_FAILPOINT=apply.batch.written:3` kills the process (SIGKILL) when that place is passed for
+the third time. `KNOWN` lists every name, so that a test can visit them all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+KNOWN = (
+    "run.opened",
+    "step.opened",
+    "step.claimed",
+    "read.started",
+    "read.quarantine.planned",
+    "read.page.fetched",
+    "read.page.planned",
+    "read.page.writing",
+    "read.page.stored",
+    "read.stream.ended",
+    "read.newcomers.planned",
+    "read.newcomers.stored",
+    "read.ended",
+    "settle.repeats",
+    "settle.conflicts",
+    "settle.sites",
+    "settle.sweep",
+    "settle.ended",
+    "guard.counted",
+    "guard.writing",
+    "guard.stored",
+    "apply.started",
+    "apply.batch.loaded",
+    "apply.batch.writing",
+    "apply.batch.entities",
+    "apply.batch.links",
+    "apply.batch.written",
+    "apply.batch.committed",
+    "apply.cursor",
+    "apply.ended",
+    "close.started",
+    "close.step",
+    "close.run",
+    "close.ended",
+)
+
+_armed, _, _count = os.environ.get("SYNCD_FAILPOINT", "").partition(":")
+_left = int(_count or 1)
+
+
+def arm(name: str, count: int = 1) -> None:
+    """End this process when `name` is passed for the `count`th time."""
+    global _armed, _left
+    if name and name not in KNOWN:
+        raise ValueError(f"no such failpoint: {name}")
+    _armed, _left = name, count
+
+
+def reach(name: str) -> None:
+    """Pass the failpoint `name`."""
+    global _left
+    if name != _armed:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)

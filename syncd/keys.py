@@ -1,0 +1,1 @@
+from syncd.mapping.normalize import key, keys

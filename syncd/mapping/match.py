@@ -1,0 +1,160 @@
+"""Finding the entity of an unlinked record: ordered correlation rules, and what makes a match unsafe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from syncd.changes import Situation
+from syncd.entities import Kind
+from syncd.mapping.view import Facts, KeyTuple
+from syncd.records import Identity
+
+Rule = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Subject:
+    """An unlinked record that looks for its entity.
+
+    `keys`: normalized keys by field. `scope`: the client to search in, None for everywhere.
+    `fresh`: the scope is created by this plan, so nobody can be found in it.
+    """
+
+    keys: dict[str, str]
+    scope: UUID | None
+    fresh: bool = False
+    identities: tuple[Identity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What correlation found. `rivals` are the other entities that answer to the same rule."""
+
+    situation: Situation
+    entity: UUID | None = None
+    rule: str = ""
+    rivals: tuple[UUID, ...] = ()
+    why: str = ""
+
+
+NEW = Match(Situation.NEW)
+
+
+def correlate(
+    kind: Kind, stream: str, rules: Sequence[Rule], subjects: Sequence[Subject], facts: Facts
+) -> list[Match]:
+    """One match for each subject: the first rule that finds anybody decides."""
+    found: list[tuple[str, list[UUID]] | None] = [None] * len(subjects)
+    for rule in rules:
+        open_ones = [at for at, hit in enumerate(found) if hit is None]
+        hits = _by_identity if rule == ("identity",) else _by_keys
+        for at, ids in hits(kind, rule, open_ones, subjects, facts).items():
+            found[at] = ("+".join(rule), ids)
+    ids = {entity for hit in found if hit for entity in hit[1]}
+    ties = facts.ties(stream, ids) if ids else {}
+    return [NEW if hit is None else _judge(*hit, ties) for hit in found]
+
+
+def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) -> list[int]:
+    """Hashes of all that an unlinked record claims for itself: its entity, its unique keys.
+
+    Two records of one plan that share a claim are both ambiguous. Valid within this process only.
+    """
+    made = [hash((kind, match.entity))] if match.entity else []
+    for rule in rules:
+        if rule == ("identity",):
+            made += [hash((kind, rule, identity)) for identity in subject.identities]
+        elif values := _values(subject, rule):
+            made.append(hash((kind, rule, subject.scope, values)))
+    return made
+
+
+def _values(subject: Subject, rule: Rule) -> KeyTuple | None:
+    values = tuple([subject.keys.get(name, "") for name in rule])
+    return values if all(values) else None  # an empty key never matches
+
+
+def _by_identity(
+    _kind: Kind, _rule: Rule, open_ones: list[int], subjects: Sequence[Subject], facts: Facts
+) -> dict[int, list[UUID]]:
+    wanted = {identity for at in open_ones for identity in subjects[at].identities}
+    if not wanted:
+        return {}
+    holders = facts.holders(wanted)
+    hits = {}
+    for at in open_ones:
+        ids = {holders[one] for one in subjects[at].identities if one in holders}
+        if ids:
+            hits[at] = sorted(ids)
+    return hits
+
+
+def _by_keys(
+    kind: Kind, rule: Rule, open_ones: list[int], subjects: Sequence[Subject], facts: Facts
+) -> dict[int, list[UUID]]:
+    wanted = {}
+    for at in open_ones:
+        subject = subjects[at]
+        if not subject.fresh and (values := _values(subject, rule)):
+            wanted[at] = (subject.scope, values)
+    if not wanted:
+        return {}
+    stored = facts.find(kind, rule, set(wanted.values()))
+    planned = _planned(rule, wanted, stored, facts)
+    hits = {}
+    for at, want in wanted.items():
+        ids = [one for one in stored.get(want, []) if (one, want) not in planned.released]
+        ids += planned.gained.get(want, [])
+        if ids:
+            hits[at] = sorted(set(ids))
+    return hits
+
+
+Want = tuple["UUID | None", KeyTuple]
+
+
+@dataclass(slots=True)
+class _Planned:
+    released: set[tuple[UUID, Want]]
+    gained: dict[Want, list[UUID]]
+
+
+def _planned(
+    rule: Rule, wanted: dict[int, Want], stored: dict[Want, list[UUID]], facts: Facts
+) -> _Planned:
+    """Keys that linked entities give up or take on in this very plan (two people swap mails)."""
+    held = {one for ids in stored.values() for one in ids}
+    changed = facts.planned_keys(held) if held else {}
+    released = {
+        (one, want)
+        for want, ids in stored.items()
+        for one in ids
+        for name, value in zip(rule, want[1], strict=True)
+        if changed.get((one, name), value) != value
+    }
+    gained = {}
+    if (
+        len(rule) == 1
+    ):  # a composite key is met by chance of two changes at once: the next run sees it
+        singles = {(scope, values[0]) for scope, values in wanted.values()}
+        for (scope, value), ids in facts.planned_holders(rule[0], singles).items():
+            gained[scope, (value,)] = ids
+    return _Planned(released, gained)
+
+
+def _judge(rule: str, ids: list[UUID], ties: dict[UUID, object]) -> Match:
+    if len(ids) > 1:
+        why = f"{len(ids)} records on the desk have this {rule}"
+        return Match(Situation.AMBIGUOUS, None, rule, tuple(ids), why)
+    only = ids[0]
+    tie = ties.get(only)
+    if tie is None:
+        return Match(Situation.MATCHED, only, rule)
+    if tie.alive:  # type: ignore[attr-defined]
+        why = f"the one on the desk with this {rule} is linked to another record of this source"
+        return Match(Situation.AMBIGUOUS, None, rule, (only,), why)
+    return Match(
+        Situation.NEW, None, rule, (only,), f"its {rule} belonged to a record that is gone"
+    )

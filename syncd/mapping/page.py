@@ -1,0 +1,180 @@
+"""One page of a plan while it is being made: the candidates on it and the decisions about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from syncd.changes import Action, Change, Decisions, Effect, LinkFact, LinkState, LinkWrite, Notice
+from syncd.changes import Quarantined
+from syncd.entities import Kind
+from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.values import Difference, Precedence
+from syncd.mapping.view import Directory, Entity, Facts
+from syncd.records import Location, Organization, Person, Record
+
+KIND_OF: dict[type[Record], Kind] = {
+    Organization: Kind.CLIENT,
+    Location: Kind.SITE,
+    Person: Kind.USER,
+}
+STREAM_OF: dict[type[Record], str] = {
+    Organization: "organizations",
+    Location: "locations",
+    Person: "people",
+}
+
+
+@dataclass(slots=True)
+class Item:
+    """A raw item on its way: its key, bytes and digest (of the bytes and the mapping's version)."""
+
+    key: str
+    raw: bytes
+    digest: bytes
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A record that was mapped, with the link it has, if any."""
+
+    stream: str
+    record: Record
+    mapped: Mapped
+    item: Item | None  # None: the record came inside another record's item
+    link: LinkFact | None
+    owner: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.record.key
+
+
+class Page:
+    """The decisions of one page while they are being made."""
+
+    def __init__(self) -> None:
+        self.out = Decisions()
+
+    def change(self, change: Change) -> int:
+        """Add a change; its place in the page."""
+        self.out.changes.append(change)
+        return len(self.out.changes) - 1
+
+    def link(
+        self,
+        candidate: Candidate,
+        entity: UUID | None,
+        change: int = -1,
+        *,
+        state: LinkState = LinkState.ALIVE,
+        rule: str = "",
+        note: str = "",
+    ) -> int:
+        """Write the candidate's link; its place in the page."""
+        item = candidate.item
+        self.out.links.append(
+            LinkWrite(
+                candidate.stream,
+                candidate.key,
+                state,
+                KIND_OF[type(candidate.record)],
+                entity,
+                rule,
+                item.digest if item else None,
+                item.raw if item else None,
+                change,
+                candidate.link is None,
+                note=note,
+                owner=candidate.owner,
+            )
+        )
+        return len(self.out.links) - 1
+
+    def quarantine(
+        self,
+        candidate: Candidate,
+        code: str,
+        message: str,
+        fields: tuple[str, ...] = (),
+        suggestion: str = "",
+    ) -> None:
+        """Set the candidate aside, with a reason."""
+        raw = candidate.item.raw if candidate.item else None
+        self.out.quarantined.append(
+            Quarantined(candidate.stream, candidate.key, code, message, fields, raw, suggestion)
+        )
+
+    def notices(self, candidate: Candidate) -> None:
+        """Keep what the mapping wants a person to know about the candidate's values."""
+        for notice in candidate.mapped.notices:
+            self.out.notices.append(
+                Notice(candidate.stream, candidate.key, notice.code, notice.field, notice.message)
+            )
+
+
+@dataclass(slots=True)
+class Context:
+    """What all planning of one step shares. `now`: seconds since the epoch, the database's clock."""
+
+    rules: Rules
+    facts: Facts
+    precedence: Precedence
+    now: float
+    directory: Directory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directory = Directory(self.facts)
+
+
+def created_values(mapped: Mapped, rules_active: bool | None = None) -> dict[str, Any]:
+    """Every value of a new entity; active unless the record says otherwise."""
+    values: dict[str, Any] = dict(mapped.values)
+    values.setdefault("active", True if rules_active is None else rules_active)
+    return values
+
+
+def update(
+    candidate: Candidate, entity: Entity, diff: Difference, action: Action, reason: str
+) -> Change:
+    """A change of a stored entity."""
+    return Change(
+        entity.kind,
+        action,
+        entity.id,
+        entity.id if entity.kind is Kind.CLIENT else entity.client,
+        candidate.stream,
+        candidate.key,
+        reason,
+        diff.after,
+        diff.before,
+        effects=diff.effects,
+    )
+
+
+def creation(
+    candidate: Candidate,
+    entity: UUID,
+    client: UUID,
+    values: dict[str, Any],
+    reason: str,
+    *,
+    revives: bool = False,
+) -> Change:
+    """A new entity, or (`revives`) a retired one that comes back with these values."""
+    before = {}
+    if revives:
+        before, values = {"retired": True}, {**values, "retired": False}
+    return Change(
+        KIND_OF[type(candidate.record)],
+        Action.CREATE,
+        entity,
+        client,
+        candidate.stream,
+        candidate.key,
+        reason,
+        values,
+        before,
+        effects=Effect.REVIVES if revives else Effect.NONE,
+    )

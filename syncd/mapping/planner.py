@@ -1,0 +1,131 @@
+"""Planning: from parsed records and stored facts to decided changes. Pure; one page at a time.
+
+Linked records are planned as their page is read. Newcomers (records without a link) are planned
+when the stream has been read to its end, so that what linked records give up or take on in this
+same plan is known whatever the order of the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from syncd.changes import Decisions, LinkFact, Quarantined
+from syncd.mapping.clients import plan_clients
+from syncd.mapping.fields import Mapped, RecordRejected
+from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
+from syncd.mapping.sites import plan_sites
+from syncd.mapping.users import plan_users
+from syncd.records import Location, Organization, Person, Record, Reject
+
+Parse = Callable[[bytes], "Sequence[Record | Reject]"]
+
+DECIDERS: tuple[tuple[type[Record], Callable[[Context, list[Candidate], Page], None]], ...] = (
+    (Organization, plan_clients),
+    (Location, plan_sites),
+    (Person, plan_users),
+)
+
+
+class Planner:
+    """Plans one step, page by page."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.failures = 0
+        """Items that could not be parsed or mapped, so far."""
+
+    def plan(
+        self,
+        stream: str,
+        parse: Parse,
+        items: Sequence[Item],
+        links: dict[str, LinkFact],
+        quarantined: bool = True,
+    ) -> Decisions:
+        """The decisions of one page of one stream. `quarantined`: some item of the stream may be in
+        quarantine already, so look.
+        """
+        page = Page()
+        candidates = [
+            candidate
+            for item in items
+            for candidate in self._candidates(stream, parse, item, links, page)
+        ]
+        for record, decide in DECIDERS:
+            chosen = [one for one in candidates if type(one.record) is record]
+            if chosen:
+                decide(self.context, chosen, page)
+        for candidate in candidates:
+            page.notices(candidate)
+        if quarantined:
+            self._compare_quarantine(stream, [item.key for item in items], page)
+        return page.out
+
+    def _candidates(
+        self, stream: str, parse: Parse, item: Item, links: dict[str, LinkFact], page: Page
+    ) -> list[Candidate]:
+        made = []
+        own = False
+        for record in parse(item.raw):
+            if isinstance(record, Reject):
+                self._reject(stream, item, record, page)
+                return []
+            is_own = STREAM_OF[type(record)] == stream and record.key == item.key
+            own = own or is_own
+            candidate = self._candidate(stream, item, record, links, is_own, page)
+            if candidate is None:
+                return []
+            made.append(candidate)
+        if not own:
+            reject = Reject(item.key, "no_record", "the item holds no record with its own key")
+            self._reject(stream, item, reject, page)
+            return []
+        return made
+
+    def _candidate(
+        self,
+        stream: str,
+        item: Item,
+        record: Record,
+        links: dict[str, LinkFact],
+        is_own: bool,
+        page: Page,
+    ) -> Candidate | None:
+        try:
+            mapped = self._map(record)
+        except RecordRejected as problem:
+            reject = Reject(item.key, problem.code, problem.message, (problem.field,))
+            self._reject(stream, item, reject, page)
+            return None
+        if is_own:
+            return Candidate(stream, record, mapped, item, links.get(item.key))
+        other = STREAM_OF[type(record)]
+        link = self.context.facts.links(other, [record.key]).get(record.key)
+        return Candidate(other, record, mapped, None, link, owner=f"{stream}/{item.key}")
+
+    def _map(self, record: Record) -> Mapped:
+        if isinstance(record, Person):
+            return self.context.rules.person(record)
+        if isinstance(record, Organization):
+            return self.context.rules.organization(record)
+        assert isinstance(record, Location)
+        return self.context.rules.location(record)
+
+    def _reject(self, stream: str, item: Item, reject: Reject, page: Page) -> None:
+        self.failures += 1
+        page.out.quarantined.append(
+            Quarantined(
+                stream, item.key, reject.reason, reject.message, tuple(reject.fields), item.raw
+            )
+        )
+
+    def _compare_quarantine(self, stream: str, keys: list[str], page: Page) -> None:
+        """Leave out what is in quarantine for the same reason; note what healed."""
+        stored = self.context.facts.quarantined(stream, keys)
+        if not stored:
+            return
+        aside = {one.key for one in page.out.quarantined}
+        page.out.healed += [(stream, key) for key in stored if key not in aside]
+        page.out.quarantined = [
+            one for one in page.out.quarantined if stored.get(one.key) != (one.code, one.message)
+        ]

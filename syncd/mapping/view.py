@@ -1,0 +1,184 @@
+"""What planning may ask about the stored world: facts by the page, and the clients and sites of one plan.
+
+`Facts` is a small protocol that the engine satisfies from the store. `Directory` adds what this plan
+already decided about clients and sites, so that page size and page order never change an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from syncd.changes import LinkFact
+from syncd.entities import Kind
+from syncd.mapping import normalize
+from syncd.records import Identity
+
+
+@dataclass(slots=True)
+class Entity:
+    """A stored client, site or user: its non-blank values (custom fields as `custom.NAME`)."""
+
+    id: UUID
+    kind: Kind
+    client: UUID | None
+    site: UUID | None
+    values: dict[str, Any]
+    overrides: dict[str, Any]
+    provenance: dict[str, str]
+    retired: bool
+
+    @property
+    def active(self) -> bool:
+        return bool(self.values.get("active"))
+
+    def owner(self, name: str) -> str | None:
+        """The connection that gave the value of field `name`, `local`, or None."""
+        if name in self.overrides:
+            return "local"
+        return self.provenance.get(name) or self.provenance.get("*")
+
+
+class Tie(NamedTuple):
+    """A link of this connection and stream to an entity, under another key."""
+
+    key: str
+    alive: bool
+
+
+KeyTuple = tuple[str, ...]
+
+
+class Facts(Protocol):
+    """What is stored, asked by the page. All answers leave out retired entities but `entities`."""
+
+    def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]: ...
+
+    def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]: ...
+
+    def find(
+        self, kind: Kind, fields: KeyTuple, wanted: Collection[tuple[UUID | None, KeyTuple]]
+    ) -> dict[tuple[UUID | None, KeyTuple], list[UUID]]:
+        """Entities that hold the normalized keys, within the client (None: anywhere)."""
+        ...
+
+    def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]: ...
+
+    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]: ...
+
+    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]: ...
+
+    def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
+
+    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Of the keys in quarantine: (reason code, message)."""
+        ...
+
+    def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
+        """Keys of linked entities that this plan changes: (entity, field) -> the key it will have."""
+        ...
+
+    def planned_holders(
+        self, field: str, wanted: Collection[tuple[UUID | None, str]]
+    ) -> dict[tuple[UUID | None, str], list[UUID]]:
+        """Linked entities that this plan gives the key: the reverse of `planned_keys`."""
+        ...
+
+
+@dataclass(slots=True)
+class ClientRef:
+    """A client as the people of this plan see it."""
+
+    id: UUID
+    label: str
+    new: bool = False
+    main_site_name: str | None = None
+
+
+@dataclass(slots=True)
+class SiteRef:
+    """A site as the people of this plan see it."""
+
+    id: UUID
+    client: UUID
+
+
+@dataclass(slots=True)
+class Directory:
+    """Clients and sites by the keys that people's records name, stored or decided in this plan.
+
+    Holds an entry for each distinct client and site of a partition, never for a user.
+    """
+
+    facts: Facts
+    clients: dict[str, ClientRef | None] = field(default_factory=dict)
+    sites: dict[str, SiteRef | None] = field(default_factory=dict)
+    named: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
+    by_domain: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
+    special: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
+    with_sites: set[UUID] = field(default_factory=set)
+    """Clients that this plan gives a site."""
+
+    def load_clients(self, keys: Iterable[str]) -> None:
+        """Look up the clients that organization keys are linked to, where not known yet."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self.clients]
+        if not missing:
+            return
+        links = self.facts.links("organizations", missing)
+        ids = {key: link.entity for key, link in links.items() if link.entity}
+        found = self.facts.entities(Kind.CLIENT, set(ids.values()))
+        for key in missing:
+            client = found.get(ids[key]) if key in ids else None
+            usable = client is not None and not client.retired
+            self.clients[key] = client_ref(client) if usable and client else None
+
+    def load_sites(self, keys: Iterable[str]) -> None:
+        """Look up the sites that location keys are linked to, where not known yet."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self.sites]
+        if not missing:
+            return
+        links = self.facts.links("locations", missing)
+        ids = {key: link.entity for key, link in links.items() if link.entity}
+        found = self.facts.entities(Kind.SITE, set(ids.values()))
+        for key in missing:
+            site = found.get(ids[key]) if key in ids else None
+            usable = site is not None and not site.retired and site.client is not None
+            self.sites[key] = SiteRef(site.id, site.client) if usable else None  # type: ignore[union-attr,arg-type]
+
+    def load_named(self, wanted: Iterable[tuple[UUID, str]], by: str = "name") -> None:
+        """Look up sites of a client by name (or by e-mail domain), where not known yet."""
+        known = self.named if by == "name" else self.by_domain
+        new = {client.id for client in self.clients.values() if client and client.new}
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in known]
+        stored = [(client, (key,)) for client, key in missing if client not in new and key]
+        found = self.facts.find(Kind.SITE, (by,), stored) if stored else {}
+        for client, key in missing:
+            ids = found.get((client, (key,)), [])
+            known[client, key] = min(ids) if ids else None
+
+    def load_special(self, clients: Iterable[ClientRef]) -> None:
+        """Look up the main and holding sites of clients, where not known yet."""
+        missing = {
+            ref.id for ref in clients if not ref.new and (ref.id, "main") not in self.special
+        }
+        if not missing:
+            return
+        found = self.facts.special_sites(missing)
+        for client in missing:
+            for role in ("main", "holding"):
+                self.special[client, role] = found.get((client, role))
+
+    def add_site(self, client: UUID, site: UUID, values: dict[str, Any]) -> None:
+        """Remember a site that this plan creates."""
+        self.with_sites.add(client)
+        self.named[client, normalize.key(Kind.SITE, "name", values.get("name", ""))] = site
+        if domain := normalize.key(Kind.SITE, "email_domain", values.get("email_domain", "")):
+            self.by_domain[client, domain] = site
+
+
+def client_ref(client: Entity) -> ClientRef:
+    """The reference of a stored client."""
+    name = client.values.get("name", "")
+    return ClientRef(client.id, name, main_site_name=client.values.get("main_site_name"))

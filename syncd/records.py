@@ -1,0 +1,147 @@
+"""What providers have: organizations, locations and people, as typed values. No word here is syncd's own.
+
+A connector parses raw items into these; a mapping reads them. `None` means that the source said
+nothing about a field; a field named in `clears` is one that the source says is empty on purpose.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Identity(NamedTuple):
+    """What single sign-on will present for a person: issuer (a URL or provider name) and subject."""
+
+    issuer: str
+    subject: str
+
+
+class Record(BaseModel):
+    """Base of the typed values; `key` is the provider's immutable id within one stream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = Field(min_length=1, max_length=400)
+    clears: tuple[str, ...] = ()
+    custom: dict[str, str | None] = {}
+    """The desk's own custom fields, when a source carries them (CF… and SF… columns); None clears."""
+    extra: dict[str, Any] = {}
+    """Vendor fields without a canonical home; a mapping may read them as `extra.NAME`."""
+
+
+class Organization(Record):
+    """A company, tenant or customer: what syncd may keep as a client."""
+
+    name: str | None = None
+    parent: str | None = None
+    reference: str | None = None
+    tenant: str | None = None
+    accounts_id: str | None = None
+    domain: str | None = None
+    website: str | None = None
+    mail: str | None = None
+    phone: str | None = None
+    tax_number: str | None = None
+    currency: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    trading_name: str | None = None
+    contact_name: str | None = None
+    contact_mail: str | None = None
+    customer_type: str | None = None
+    colour: str | None = None
+    vip: bool | None = None
+    exclude_from_invoices: bool | None = None
+    main_location: str | None = None
+    active: bool | None = None
+    notes: str | None = None
+
+
+class Location(Record):
+    """An office or address of an organization: what syncd may keep as a site."""
+
+    organization: str
+    name: str | None = None
+    reference: str | None = None
+    phone: str | None = None
+    mail_domain: str | None = None
+    timezone: str | None = None
+    country: str | None = None
+    region: str | None = None
+    address_line1: str | None = None
+    address_line2: str | None = None
+    address_line3: str | None = None
+    address_line4: str | None = None
+    address_line5: str | None = None
+    contact_name: str | None = None
+    invoice_address: bool | None = None
+    active: bool | None = None
+    notes: str | None = None
+
+
+class Person(Record):
+    """A human, shared mailbox or service account: what syncd may keep as a user."""
+
+    organization: str | None = None
+    """Key of the Organization record this person belongs to."""
+    location: str | None = None
+    """Key of the Location record, where the provider links people to locations."""
+    display_name: str | None = None
+    given_name: str | None = None
+    family_name: str | None = None
+    job_title: str | None = None
+    mail: str | None = None
+    mail2: str | None = None
+    mail3: str | None = None
+    user_principal_name: str | None = None
+    sam_account_name: str | None = None
+    employee_id: str | None = None
+    third_party_id: str | None = None
+    business_phone: str | None = None
+    mobile: str | None = None
+    home_phone: str | None = None
+    department: str | None = None
+    office_location: str | None = None
+    city: str | None = None
+    country: str | None = None
+    manager_mail: str | None = None
+    user_type: str | None = None
+    access_level: str | None = None
+    contract_end: date | None = None
+    important_contact: bool | None = None
+    service_account: bool | None = None
+    never_send_mail: bool | None = None
+    other1: str | None = None
+    other2: str | None = None
+    other3: str | None = None
+    other4: str | None = None
+    other5: str | None = None
+    active: bool | None = None
+    """False: the source says disabled. None: the source does not say."""
+    notes: str | None = None
+    licenses: tuple[str, ...] = ()
+    identities: tuple[Identity, ...] = ()
+
+
+class Tombstone(NamedTuple):
+    """The provider says that a key is gone; `reason` as the provider calls it (deleted, …)."""
+
+    key: str
+    reason: str = "deleted"
+
+
+class Reject(NamedTuple):
+    """An item that could not be read. `key` is None where not even that is known.
+
+    `fields` are names, `reason` is a stable code (`bad_value`, `missing_key`, `ragged_row`, …),
+    `message` tells a person what to repair and holds no values; `where` is a place such as "line 17".
+    """
+
+    key: str | None
+    reason: str
+    message: str
+    fields: tuple[str, ...] = ()
+    where: str | None = None

@@ -1,0 +1,270 @@
+"""The settings: `syncd.toml`, one file per connection and per mapping, and `SYNCD_…` variables.
+
+    config/syncd.toml               database, log, engine, precedence
+    config/connections/NAME.toml    one configured use of a connector
+    config/mappings/NAME.toml       what its records mean; a connector ships a default
+
+A variable `SYNCD_SECTION_KEY` (`SYNCD_DATABASE_URL`) wins over the file, the file over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from syncd import toml_file
+from syncd.errors import ConfigError
+from syncd.toml_file import TomlFile
+
+MAIN_FILE = "syncd.toml"
+FOLDER_VARIABLE = "SYNCD_CONFIG"
+DATABASE_FILE = "syncd.db"
+
+RawMapping: TypeAlias = TomlFile
+"""A mapping as written; `syncd.mapping` gives it its meaning and `explain` names what to repair."""
+
+_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_RESERVED = {"local"}  # owns the values that a person set
+_PRECEDENCE_KEY = re.compile(r"default|(client|site|user)\.[a-z][a-z0-9_.]*")
+_RELATIVE_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(.+)", re.DOTALL)
+_PASSWORD = re.compile(r"(://[^:/?@]*:).*@", re.DOTALL)  # whatever it holds, up to the last @
+_PASSWORD_OPTION = re.compile(r"([?&]\w*password=)[^&]*")
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Database(_Section):
+    """Where everything is kept. A relative SQLite file lies in the configuration's folder."""
+
+    url: SecretStr = SecretStr(f"sqlite:///{DATABASE_FILE}")
+
+    @field_validator("url")
+    @classmethod
+    def _supported(cls, url: SecretStr) -> SecretStr:
+        scheme, _, rest = url.get_secret_value().partition("://")
+        if scheme in {"postgres", "postgresql", "postgresql+psycopg"}:
+            return SecretStr(f"postgresql+psycopg://{rest}")
+        if scheme in {"sqlite", "sqlite+pysqlite"}:
+            return url
+        raise ValueError("write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
+
+    def safe_url(self) -> str:
+        """The URL without its password, for people."""
+        bare = _PASSWORD.sub(r"\1***@", self.url.get_secret_value())
+        return _PASSWORD_OPTION.sub(r"\1***", bare)
+
+
+class Log(_Section):
+    """What is logged on stderr, and in which form."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda level: level.lower() if isinstance(level, str) else level),
+    ] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Engine(_Section):
+    """How the engine works: records in a page, threads of one process, seconds of a lease."""
+
+    page_size: int = Field(default=2000, ge=1, le=50_000)
+    threads: int = Field(default=2, ge=1, le=64)
+    lease_seconds: int = Field(default=60, ge=1, le=3600)
+
+
+class _Main(_Section):
+    database: Database = Database()
+    log: Log = Log()
+    engine: Engine = Engine()
+    precedence: dict[str, list[str]] = {}
+
+    @field_validator("precedence", mode="before")
+    @classmethod
+    def _dotted(cls, value: Any) -> Any:
+        """Accept `user.phone` for `"user.phone"`: TOML reads the former as nested tables."""
+        return dict(_flat(value)) if isinstance(value, dict) else value
+
+
+class _ConnectionFile(_Section):
+    connector: str = Field(min_length=1)
+    mapping: str | None = None
+    description: str | None = None
+    config: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """One connection. `mapping` is a key of `Settings.mappings`; `config` is for the connector."""
+
+    name: str
+    connector: str
+    mapping: str
+    description: str | None
+    config: dict[str, Any] = field(repr=False)  # may hold secrets
+    file: TomlFile = field(repr=False)
+
+    def explain(self, error: ValidationError, model: type[BaseModel]) -> ConfigError:
+        """What is wrong with `config`, as the connector's `model` found; raise it `from None`."""
+        return self.file.explain(error, model, under=("config",))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that was configured. `folder` is absolute; relative paths start there."""
+
+    folder: Path
+    database: Database
+    log: Log
+    engine: Engine
+    precedence: dict[str, list[str]]
+    connections: dict[str, ConnectionSettings]
+    mappings: dict[str, RawMapping]
+
+    def connection(self, name: str) -> ConnectionSettings:
+        """The connection of that name, or the ConfigError that says which there are."""
+        if name in self.connections:
+            return self.connections[name]
+        known = toml_file.suggestion(name, self.connections)
+        raise ConfigError(f'there is no connection "{name}"{known}')
+
+
+def load(folder: Path | None = None) -> Settings:
+    """Read all settings from `folder`, else `$SYNCD_CONFIG`, else `./config`, else `.`."""
+    folder = find_folder(folder)
+    file = toml_file.read(folder / MAIN_FILE, folder).overlaid(_environment())
+    main = _validated(_Main, file)
+    mappings = {each.name: each for each in _files(folder, "mappings")}
+    connections = {each.name: _connection(each, mappings) for each in _files(folder, "connections")}
+    _check_precedence(main.precedence, connections, file)
+    return Settings(
+        folder=folder,
+        database=_inside(folder, main.database),
+        log=main.log,
+        engine=main.engine,
+        precedence=main.precedence,
+        connections=connections,
+        mappings=mappings,
+    )
+
+
+def find_folder(folder: Path | None = None) -> Path:
+    """The absolute folder that `load` reads, or the ConfigError that says how to make one."""
+    named = folder or os.environ.get(FOLDER_VARIABLE)
+    candidates = [Path(named)] if named else [Path("config"), Path()]
+    for candidate in candidates:
+        if (candidate / MAIN_FILE).is_file():
+            return candidate.resolve()
+    places = " nor ".join(toml_file.show(candidate / MAIN_FILE) for candidate in candidates)
+    raise ConfigError(
+        f"there is no {places}; `syncd init` makes one, --config names another folder"
+    )
+
+
+def _validated(model: type[M], file: TomlFile) -> M:
+    try:
+        return model.model_validate(file.data)
+    except ValidationError as error:
+        raise file.explain(error, model) from None
+
+
+def _environment() -> dict[tuple[str, str], tuple[str, str]]:
+    """What `SYNCD_SECTION_KEY` variables say, by location; a misspelled key is an error."""
+    found = {}
+    for section in ("database", "log", "engine"):
+        prefix = f"SYNCD_{section.upper()}_"
+        model = _Main.model_fields[section].annotation
+        known = {prefix + name.upper(): name for name in getattr(model, "model_fields", {})}
+        for variable in filter(lambda name: name.startswith(prefix), os.environ):
+            if variable not in known:
+                hint = toml_file.suggestion(variable, known)
+                raise ConfigError(f"{variable}: unknown environment variable{hint}")
+            found[section, known[variable]] = (variable, os.environ[variable])
+    return found
+
+
+def _files(folder: Path, kind: str) -> list[TomlFile]:
+    """The files of `connections/` or `mappings/`; their names are the names of what they hold."""
+    paths = sorted(path for path in (folder / kind).glob("*.toml") if path.name[0] != ".")
+    for path in paths:
+        if not _NAME.fullmatch(path.stem) or path.stem in _RESERVED:
+            allowed = 'a name is made of a-z, 0-9, _ and -, at most 64, and is not "local"'
+            raise ConfigError(f"{toml_file.show(path)}: rename this file; {allowed}")
+    return [toml_file.read(path, folder) for path in paths]
+
+
+def _connection(file: TomlFile, mappings: dict[str, RawMapping]) -> ConnectionSettings:
+    said = _validated(_ConnectionFile, file)
+    mapping = said.mapping or said.connector
+    if mapping not in mappings:
+        mappings[mapping] = _shipped(mapping) or _no_mapping(file, mapping, mappings)
+    return ConnectionSettings(
+        name=file.name,
+        connector=said.connector,
+        mapping=mapping,
+        description=said.description,
+        config=said.config,
+        file=file,
+    )
+
+
+def _shipped(name: str) -> RawMapping | None:
+    """The default mapping that comes with a connector."""
+    if not _NAME.fullmatch(name):
+        return None
+    resource = resources.files("syncd") / "mapping" / "defaults" / f"{name}.toml"
+    if not resource.is_file():
+        return None
+    shown = f"syncd/mapping/defaults/{name}.toml"
+    return toml_file.parse(resource.read_text(encoding="utf-8"), name, shown, Path())
+
+
+def _no_mapping(file: TomlFile, name: str, known: Iterable[str]) -> NoReturn:
+    hint = toml_file.suggestion(name, known)
+    raise file.error(("mapping",), f"there is no mappings/{name}.toml and no shipped default{hint}")
+
+
+def _check_precedence(
+    precedence: dict[str, list[str]], connections: Iterable[str], file: TomlFile
+) -> None:
+    for key, names in precedence.items():
+        if not _PRECEDENCE_KEY.fullmatch(key):
+            raise file.error(("precedence", key), 'write "default" or a field such as "user.phone"')
+        for name in names:
+            if name not in connections:
+                hint = toml_file.suggestion(name, connections)
+                raise file.error(("precedence", key), f'there is no connection "{name}"{hint}')
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _inside(folder: Path, database: Database) -> Database:
+    """The database with a relative SQLite file placed in `folder`."""
+    if relative := _RELATIVE_SQLITE.fullmatch(database.url.get_secret_value()):
+        path, mark, query = relative[2].partition("?")
+        return Database(url=SecretStr(f"{relative[1]}{(folder / path).as_posix()}{mark}{query}"))
+    return database

@@ -1,0 +1,150 @@
+"""The fastest honest way to write many rows: COPY on PostgreSQL, executemany on SQLite.
+
+Rows are tuples in the order of `columns`: UUIDs, text, numbers, bytes, JSON already encoded to text.
+Table and column names come from `tables.py` alone; values are always bound.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Change
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+Row = Sequence[Any]
+T = TypeVar("T")
+
+CHUNK = 5000
+"""Values in one statement: far below SQLite's 32,766 variables."""
+_json = msgspec.json.Encoder(uuid_format="hex").encode
+
+sqlite3.register_adapter(UUID, lambda value: value.bytes)
+
+
+def json_text(value: Any) -> str:
+    """`value` as the text of a JSON column."""
+    return _json(value).decode()
+
+
+def insert(
+    database: Database,
+    conn: Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+) -> None:
+    """Insert rows that are known to be new; a row that is not raises IntegrityError."""
+    if not rows:
+        return
+    if database.dialect == "postgresql":
+        _copy(conn, table.name, columns, rows)
+    else:
+        _cursor(conn).executemany(_insert_sql(table, columns), rows)
+
+
+def update(
+    database: Database,
+    conn: Connection,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+) -> None:
+    """Set all `columns` of the rows that have the primary key given at the end of each row."""
+    if not rows:
+        return
+    keys = tuple(column.name for column in table.primary_key)
+    if database.dialect == "postgresql":
+        staging = f"staging_{table.name}"
+        types = ", ".join(f"{name} {_type(table, name)}" for name in (*columns, *keys))
+        conn.exec_driver_sql(f"create temp table if not exists {staging} ({types}) on commit drop")
+        _copy(conn, staging, (*columns, *keys), rows)
+        sets = ", ".join(f"{name} = s.{name}" for name in columns)
+        same = " and ".join(f"t.{name} = s.{name}" for name in keys)
+        conn.exec_driver_sql(f"update {table.name} t set {sets} from {staging} s where {same}")
+        conn.exec_driver_sql(f"truncate {staging}")
+    else:
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        same = " and ".join(f"{name} = ?" for name in keys)
+        _cursor(conn).executemany(f"update {table.name} set {sets} where {same}", rows)
+
+
+CHANGE_COLUMNS = (
+    "step_id",
+    "seq",
+    "kind",
+    "action",
+    "effects",
+    "entity_id",
+    "client_id",
+    "stream",
+    "key",
+    "reason",
+    "rule",
+    "before",
+    "after",
+)
+
+
+def insert_changes(
+    database: Database, conn: Connection, step: int, changes: Sequence[Change]
+) -> None:
+    """Store the changes of a page of a step's plan."""
+    rows = [
+        (
+            step,
+            one.seq,
+            one.kind.value,
+            one.action.value,
+            int(one.effects),
+            one.entity,
+            one.client,
+            one.stream,
+            one.key,
+            one.reason,
+            one.rule,
+            json_text(one.before) if one.before else "{}",
+            json_text(one.after) if one.after else "{}",
+        )
+        for one in changes
+    ]
+    insert(database, conn, t.change, CHANGE_COLUMNS, rows)
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`values` in parts that one statement can bind."""
+    for at in range(0, len(values), CHUNK):
+        yield values[at : at + CHUNK]
+
+
+def _cursor(conn: Connection) -> Any:
+    raw = conn.connection.dbapi_connection
+    assert raw is not None
+    return raw.cursor()
+
+
+def _copy(conn: Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    with _cursor(conn) as cursor:
+        with cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+@lru_cache(maxsize=64)
+def _insert_sql(table: sa.Table, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"insert into {table.name} ({', '.join(columns)}) values ({marks})"
+
+
+def _type(table: sa.Table, column: str) -> str:
+    from sqlalchemy.dialects import postgresql
+
+    return table.c[column].type.compile(postgresql.dialect())

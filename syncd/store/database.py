@@ -1,0 +1,162 @@
+"""Opening the database: engine, transactions that survive faults, the database's clock, the schema's version."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from syncd.errors import SchemaError, StoreUnavailable
+from syncd.store.types import Id
+
+T = TypeVar("T")
+Transaction = Connection
+"""What work inside a transaction is given; layers above pass it on and never look inside."""
+
+ATTEMPTS = 5
+BUSY_SECONDS = 30
+_RETRYABLE_STATES = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
+
+
+class Database:
+    """One database, SQLite or PostgreSQL. Cheap to share between threads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self.dialect = self.engine.dialect.name
+        self.clock_offset = timedelta(0)
+        """Added to the database's clock; tests travel with it."""
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading: one consistent snapshot on SQLite, read committed on PostgreSQL."""
+        with self.engine.connect() as conn:
+            conn.info["writes"] = False
+            with conn.begin():
+                yield conn
+
+    def query(self, work: Callable[[Connection], T]) -> T:
+        """Run a pure read, again if the database went away meanwhile."""
+
+        def attempt() -> T:
+            with self.read() as conn:
+                return work(conn)
+
+        return _persist(attempt)
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one writing transaction, all of it again after a deadlock, a serialization
+        failure, a lock or a lost connection: at most five times, with jitter. `work` must have no
+        effect outside the database.
+        """
+
+        def attempt() -> T:
+            with self.engine.connect() as conn:
+                conn.info["writes"] = True
+                with conn.begin():
+                    return work(conn)
+
+        return _persist(attempt)
+
+    def now(self, conn: Connection) -> datetime:
+        """The moment on the database's clock: the only clock that leases and rules go by."""
+        if self.dialect == "postgresql":
+            moment: datetime = conn.exec_driver_sql("select clock_timestamp()").scalar_one()
+            return moment.astimezone(UTC) + self.clock_offset
+        seconds = conn.exec_driver_sql("select (julianday('now') - 2440587.5) * 86400.0")
+        return datetime.fromtimestamp(float(seconds.scalar_one()), UTC) + self.clock_offset
+
+    def among(self, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+        """`column in values` as one bound array on PostgreSQL and as a list on SQLite."""
+        if self.dialect == "postgresql":
+            array = sa.bindparam(None, list(values), type_=sa.ARRAY(_bare(column.type)))
+            return column == sa.func.any(array)
+        return column.in_(list(values))
+
+
+def _bare(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    return sa.Uuid(as_uuid=True) if isinstance(kind, Id) else kind
+
+
+def _persist(attempt: Callable[[], T]) -> T:
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return attempt()
+        except DBAPIError as error:
+            if not _retryable(error):
+                raise
+            if not left:
+                raise StoreUnavailable(
+                    "the database stayed locked or unreachable; nothing of this batch was "
+                    f"written, and a later run goes on from here ({type(error.orig).__name__})"
+                ) from None
+            time.sleep(random.uniform(0.05, 0.3) * (ATTEMPTS - left))
+    raise AssertionError("unreachable")
+
+
+def _retryable(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in _RETRYABLE_STATES or state.startswith("08")
+    text = str(error.orig)
+    return isinstance(error, OperationalError) and (
+        "locked" in text or "connection" in text.lower() or "busy" in text
+    )
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _engine(url: str) -> Engine:
+    made = sa.make_url(url)
+    options: dict[str, Any] = {"json_serializer": _encode, "json_deserializer": msgspec.json.decode}
+    if made.drivername in ("postgresql", "postgres"):
+        made = made.set(drivername="postgresql+psycopg")
+    if made.get_backend_name() == "postgresql":
+        engine = sa.create_engine(made, hide_parameters=True, pool_pre_ping=True, **options)
+        return engine
+    if made.get_backend_name() != "sqlite":
+        raise SchemaError(
+            f"database.url begins with {made.drivername}: syncd keeps its records in "
+            "SQLite (sqlite:///syncd.db) or PostgreSQL (postgresql+psycopg://…)"
+        )
+    if made.database and made.database != ":memory:":
+        Path(made.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        made, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}, **options
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(raw: Any, _record: Any) -> None:
+    raw.isolation_level = None  # we begin transactions ourselves: see _begin_sqlite
+    for pragma in (
+        "journal_mode = wal",
+        "synchronous = normal",
+        "foreign_keys = on",
+        "cache_size = -65536",
+        "temp_store = memory",
+    ):
+        raw.execute(f"pragma {pragma}")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    # A writer that begins as a reader can lose its work to another writer: take the lock at once.
+    conn.exec_driver_sql("begin immediate" if conn.info.get("writes", True) else "begin")

@@ -1,0 +1,293 @@
+"""The draft of a step: decided pages, seen keys and newcomers, kept in the database until it closes.
+
+Memory holds one page; what must be compared across pages is packed into arrays of 8-byte hashes.
+Hashes are only valid within the process that made them, so a read that was interrupted starts again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Action, Decisions, LinkWrite, Quarantined
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+BUCKET = 500_000
+"""Hashes compared at a time: bounds the memory of finding repeats among millions."""
+
+
+class Body(msgspec.Struct, array_like=True):
+    """The decisions of one page, as stored."""
+
+    links: list[LinkWrite]
+    quarantined: list[Quarantined]
+    healed: list[tuple[str, str]]
+
+
+class DraftPage(NamedTuple):
+    """One stored page of a draft."""
+
+    page: int
+    first_seq: int
+    next_seq: int
+    stream: str
+    source_page: int
+    body: Body
+
+
+@dataclass(slots=True)
+class SeenPage:
+    """The keys of one page that was read: hashes in order, and the items that had no link."""
+
+    page: int
+    keys: bytes
+    newcomers: list[tuple[str, bytes]]
+
+
+_body_in = msgspec.msgpack.Decoder(Body)
+_pairs_in = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+_pack = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+NOBODY = _pack([])
+
+
+class Draft:
+    """Writes and reads the draft of one step."""
+
+    def __init__(self, database: Database, step: int) -> None:
+        self.database = database
+        self.step = step
+        self.next_page = 0
+        self.next_seq = 0
+
+    def clear(self, conn: Connection, *, keep_changes: bool = False) -> None:
+        """Remove the scratch rows of the step and, unless kept, the changes that it drafted."""
+        drop = [t.draft_page, t.draft_seen, t.draft_key]
+        if not keep_changes:
+            drop.append(t.change)
+        for table in drop:
+            conn.execute(sa.delete(table).where(table.c.step_id == self.step))
+
+    def add(self, conn: Connection, stream: str, source_page: int, decisions: Decisions) -> None:
+        """Store the decisions of a page; nothing at all for a page without any.
+
+        The caller advances with `advance` once its transaction is committed.
+        """
+        if is_empty(decisions):
+            return
+        first = self.next_seq
+        for at, change in enumerate(decisions.changes):
+            change.seq = first + at
+        bulk.insert_changes(self.database, conn, self.step, decisions.changes)
+        body = Body(decisions.links, decisions.quarantined, decisions.healed)
+        conn.execute(
+            sa.insert(t.draft_page).values(
+                step_id=self.step,
+                page=self.next_page,
+                first_seq=first,
+                next_seq=first + len(decisions.changes),
+                stream=stream,
+                source_page=source_page,
+                claims=_flat(decisions.claims),
+                body=_pack(body),
+            )
+        )
+
+    def advance(self, decisions: Decisions) -> None:
+        """Count a page that `add` stored and whose transaction was committed."""
+        if not is_empty(decisions):
+            self.next_page += 1
+            self.next_seq += len(decisions.changes)
+
+    def add_seen(
+        self,
+        conn: Connection,
+        stream: str,
+        page: int,
+        keys: Sequence[str],
+        newcomers: list[tuple[str, bytes]],
+    ) -> None:
+        """Store which keys a page held, and its items without a link."""
+        conn.execute(
+            sa.insert(t.draft_seen).values(
+                step_id=self.step,
+                stream=stream,
+                page=page,
+                hashes=array("q", map(hash, keys)).tobytes(),
+                newcomers=_pack(newcomers),
+            )
+        )
+
+    def add_keys(
+        self, conn: Connection, rows: Sequence[tuple[UUID, UUID | None, str, str | None]]
+    ) -> None:
+        """Store the keys that linked entities will have: (entity, client, field, new key)."""
+        names = ("entity_id", "client_id", "field", "new_key")
+        values = [{"step_id": self.step, **dict(zip(names, row, strict=True))} for row in rows]
+        conn.execute(sa.insert(t.draft_key), values)
+
+    def of(self, step: int) -> Draft:
+        """The draft of another step."""
+        return Draft(self.database, step)
+
+    def set_action(
+        self, conn: Connection, seqs: Collection[int], action: Action, addition: str
+    ) -> None:
+        """Change what drafted changes do, and say so in their reason."""
+        c = t.change.c
+        for chunk in bulk.chunks(sorted(seqs)):
+            conn.execute(
+                sa.update(t.change)
+                .where(c.step_id == self.step, self.database.among(c.seq, chunk))
+                .values(action=action, reason=c.reason + addition)
+            )
+
+    # -- reading back ------------------------------------------------------------------------------
+
+    def pages(self, conn: Connection, stream: str | None = None) -> Iterator[DraftPage]:
+        """All pages in order, one in memory at a time."""
+        c = t.draft_page.c
+        query = sa.select(c.page).where(c.step_id == self.step).order_by(c.page)
+        if stream is not None:
+            query = query.where(c.stream == stream)
+        for (page,) in conn.execute(query).all():
+            yield self.page(conn, page)
+
+    def page(self, conn: Connection, page: int) -> DraftPage:
+        """One page."""
+        c = t.draft_page.c
+        query = sa.select(c.first_seq, c.next_seq, c.stream, c.source_page, c.body)
+        row = conn.execute(query.where(c.step_id == self.step, c.page == page)).one()
+        return DraftPage(page, *row[:4], _body_in.decode(row[4]))
+
+    def remove_page(self, conn: Connection, page: int) -> None:
+        """Forget a page that was applied."""
+        c = t.draft_page.c
+        conn.execute(sa.delete(t.draft_page).where(c.step_id == self.step, c.page == page))
+
+    def withheld(self, conn: Connection) -> set[UUID]:
+        """Entities whose creation was left out when their page was applied."""
+        c = t.change.c
+        query = sa.select(c.entity_id).where(
+            c.step_id == self.step, c.outcome == "stale", c.action == Action.CREATE
+        )
+        return set(conn.execute(query).scalars())
+
+    def rewrite(self, conn: Connection, page: DraftPage) -> None:
+        """Store a page whose body was changed."""
+        c = t.draft_page.c
+        conn.execute(
+            sa.update(t.draft_page)
+            .where(c.step_id == self.step, c.page == page.page)
+            .values(body=_pack(page.body))
+        )
+
+    def seen_pages(self, conn: Connection, stream: str) -> Iterator[SeenPage]:
+        """The pages of a stream as they were read, one in memory at a time."""
+        c = t.draft_seen.c
+        where = sa.and_(c.step_id == self.step, c.stream == stream)
+        pages = conn.execute(sa.select(c.page).where(where).order_by(c.page)).scalars().all()
+        for page in pages:
+            row = conn.execute(sa.select(c.hashes, c.newcomers).where(where, c.page == page)).one()
+            yield SeenPage(page, row[0], _pairs_in.decode(row[1]))
+
+    def newcomers(self, conn: Connection, stream: str, page: int) -> list[tuple[str, bytes]]:
+        """The items of one read page that had no link."""
+        c = t.draft_seen.c
+        query = sa.select(c.newcomers).where(c.step_id == self.step, c.stream == stream)
+        return _pairs_in.decode(conn.execute(query.where(c.page == page)).scalar_one())
+
+    def seen_numbers(self, conn: Connection, stream: str) -> list[int]:
+        """The numbers of the pages of a stream that held newcomers."""
+        c = t.draft_seen.c
+        query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
+        query = query.where(c.newcomers != NOBODY).order_by(c.page)
+        return list(conn.execute(query).scalars())
+
+    def seen(self, conn: Connection, stream: str) -> array[int]:
+        """The hashes of all keys that were read, 8 bytes each."""
+        c = t.draft_seen.c
+        query = sa.select(c.hashes).where(c.step_id == self.step, c.stream == stream)
+        hashes = array("q")
+        for (packed,) in conn.execute(query.order_by(c.page)):
+            hashes.frombytes(packed)
+        return hashes
+
+    def contested(self, conn: Connection, stream: str) -> set[int]:
+        """Claims that two links of one stream share."""
+        c = t.draft_page.c
+        query = sa.select(c.claims).where(c.step_id == self.step, c.stream == stream)
+        hashes = array("q")
+        for (claims,) in conn.execute(query):
+            flat = array("q")
+            flat.frombytes(claims)
+            hashes.extend(flat[::2])
+        return repeated(hashes)
+
+    def claimants(
+        self, conn: Connection, stream: str, contested: Collection[int]
+    ) -> dict[int, set[int]]:
+        """Which links of which pages hold one of the claims: page -> places."""
+        c = t.draft_page.c
+        query = sa.select(c.page, c.claims).where(c.step_id == self.step, c.stream == stream)
+        found: dict[int, set[int]] = {}
+        for page, claims in conn.execute(query):
+            flat = array("q")
+            flat.frombytes(claims)
+            places = {flat[at + 1] for at in range(0, len(flat), 2) if flat[at] in contested}
+            if places:
+                found[page] = places
+        return found
+
+    def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
+        """Take links, and the changes that belong to them, out of a page; the links."""
+        dropped = [page.body.links[place] for place in places]
+        page.body.links = [one for at, one in enumerate(page.body.links) if at not in places]
+        seqs = [page.first_seq + one.change for one in dropped if one.change >= 0]
+        c = t.change.c
+        for at in range(0, len(seqs), 5000):
+            chunk = seqs[at : at + 5000]
+            conn.execute(
+                sa.delete(t.change).where(c.step_id == self.step, self.database.among(c.seq, chunk))
+            )
+        entities = [one.entity for one in dropped if one.entity]
+        if entities:
+            k = t.draft_key.c
+            where = self.database.among(k.entity_id, entities)
+            conn.execute(sa.delete(t.draft_key).where(k.step_id == self.step, where))
+        return dropped
+
+
+def is_empty(decisions: Decisions) -> bool:
+    """Whether there is nothing to store."""
+    return not (decisions.changes or decisions.links or decisions.quarantined or decisions.healed)
+
+
+def repeated(hashes: array[int]) -> set[int]:
+    """The values that stand more than once in `hashes`; memory for a part of them at a time."""
+    parts = len(hashes) // BUCKET + 1
+    if parts == 1:
+        return _repeated_among(hashes)
+    found: set[int] = set()
+    for part in range(parts):
+        found |= _repeated_among([one for one in hashes if one % parts == part])
+    return found
+
+
+def _repeated_among(hashes: Sequence[int]) -> set[int]:
+    if len(set(hashes)) == len(hashes):
+        return set()
+    return {one for one, count in Counter(hashes).items() if count > 1}
+
+
+def _flat(claims: Sequence[tuple[int, int]]) -> bytes:
+    return array("q", [number for pair in claims for number in pair]).tobytes()

@@ -1,0 +1,330 @@
+"""What planning asks of the store, answered by the page: links, entities, keys, ties, quarantine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import LinkFact, LinkState
+from syncd.entities import CUSTOM, FIELDS, Kind
+from syncd.records import Identity
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+KeyTuple = tuple[str, ...]
+Want = tuple["UUID | None", KeyTuple]
+
+
+class EntityRow(NamedTuple):
+    """One stored client, site or user, as the mapping's `Entity` is built from it."""
+
+    id: UUID
+    kind: Kind
+    client: UUID | None
+    site: UUID | None
+    values: dict[str, Any]
+    overrides: dict[str, Any]
+    provenance: dict[str, str]
+    retired: bool
+
+
+class StoreTie(NamedTuple):
+    """A link of one connection and stream to an entity."""
+
+    key: str
+    alive: bool
+
+
+class StoreFacts:
+    """Facts for one step. Ask within `with facts.open():`; each opening is one read transaction."""
+
+    def __init__(self, database: Database, connection: int, partition: int, step: int) -> None:
+        self.database = database
+        self.connection = connection
+        self.partition = partition
+        self.step = step
+        self._conn: Connection | None = None
+        self.plans_keys = False
+        """Whether this plan changed a key of a linked entity: else nobody need ask."""
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        with self.database.read() as conn:
+            self._conn = conn
+            try:
+                yield
+            finally:
+                self._conn = None
+
+    @contextmanager
+    def joined(self, conn: Connection) -> Iterator[None]:
+        """Ask within the caller's transaction instead."""
+        self._conn = conn
+        try:
+            yield
+        finally:
+            self._conn = None
+
+    @property
+    def conn(self) -> Connection:
+        assert self._conn is not None, "ask within `with facts.open():`"
+        return self._conn
+
+    def digests(self, stream: str, keys: Sequence[str]) -> dict[str, bytes | None]:
+        """The settled digest of each linked key, None where it is not settled: the fast path."""
+        if self.database.dialect == "postgresql":
+            sql = (
+                "select key, digest from link where partition_id = %s and stream = %s "
+                "and key = any(%s)"
+            )
+            rows = self.conn.exec_driver_sql(sql, (self.partition, stream, list(keys)))
+            return dict(rows.all())  # type: ignore[arg-type]
+        found: dict[str, bytes | None] = {}
+        for chunk in bulk.chunks(keys):
+            marks = ",".join("?" * len(chunk))
+            sql = (
+                "select key, digest from link where partition_id = ? and stream = ? "
+                f"and key in ({marks})"
+            )
+            found.update(
+                self.conn.exec_driver_sql(sql, (self.partition, stream, *chunk)).all()  # type: ignore[arg-type]
+            )
+        return found
+
+    def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
+        """The links of the keys that have one, in this partition."""
+        c = t.link.c
+        query = sa.select(c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at)
+        query = query.where(c.partition_id == self.partition, c.stream == stream)
+        return {
+            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *row[3:])
+            for chunk in bulk.chunks(keys)
+            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+        }
+
+    def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """The stored items of the keys that have one."""
+        c = t.item.c
+        query = sa.select(c.key, c.raw).where(c.partition_id == self.partition, c.stream == stream)
+        return {
+            row[0]: row[1]
+            for chunk in bulk.chunks(keys)
+            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+        }
+
+    def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, EntityRow]:
+        """Stored entities by id, retired ones too."""
+        return load_entities(self.database, self.conn, kind, ids)
+
+    def find(
+        self, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
+    ) -> dict[Want, list[UUID]]:
+        """Entities that hold all the keys, within the client named (None: anywhere)."""
+        table = t.TABLE_OF[kind]
+        columns = [table.c[f"key_{name}"] for name in fields]
+        scope = table.c.client_id if "client_id" in table.c else sa.null()
+        found: dict[Want, list[UUID]] = defaultdict(list)
+        scoped = {client is not None for client, _ in wanted}
+        firsts = list({values[0] for _, values in wanted})
+        query = sa.select(table.c.id, scope, *columns)
+        query = query.where(sa.not_(table.c.retired), columns[0].is_not(None))
+        asked = set(wanted)
+        for chunk in bulk.chunks(firsts):
+            for row in self.conn.execute(query.where(self.database.among(columns[0], chunk))):
+                client = row[1] if True in scoped else None
+                want = (client, tuple(row[2:]))
+                if want in asked:
+                    found[want].append(row[0])
+        return found
+
+    def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]:
+        """Who holds each identity; issuers and subjects compare exactly."""
+        c = t.identity.c
+        subjects = list({identity.subject for identity in identities})
+        return {
+            identity: row[2]
+            for chunk in bulk.chunks(subjects)
+            for row in self.conn.execute(
+                sa.select(c.issuer, c.subject, c.user_id).where(
+                    self.database.among(c.subject, chunk)
+                )
+            )
+            if (identity := Identity(row[0], row[1])) in identities
+        }
+
+    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, StoreTie]:
+        """Which of the entities this connection links, or once linked, in this stream."""
+        c = t.link.c
+        query = (
+            sa.select(c.entity_id, c.key, c.state)
+            .join(t.partition, t.partition.c.id == c.partition_id)
+            .where(t.partition.c.connection_id == self.connection, c.stream == stream)
+            .where(c.state != LinkState.UNLINKED)
+        )
+        ties: dict[UUID, StoreTie] = {}
+        for chunk in bulk.chunks(list(ids)):
+            for entity, key, state in self.conn.execute(
+                query.where(self.database.among(c.entity_id, chunk))
+            ):
+                alive = state in (LinkState.ALIVE, LinkState.MISSED)
+                if alive or entity not in ties:
+                    ties[entity] = StoreTie(key, alive)
+        return ties
+
+    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
+        """Which of the entities another connection's living link keeps."""
+        c = t.link.c
+        query = (
+            sa.select(c.entity_id)
+            .join(t.partition, t.partition.c.id == c.partition_id)
+            .where(t.partition.c.connection_id != self.connection, c.state == LinkState.ALIVE)
+        )
+        return {
+            row[0]
+            for chunk in bulk.chunks(list(ids))
+            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+        }
+
+    def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
+        """The main and holding sites of the clients."""
+        c = t.site.c
+        query = sa.select(c.client_id, c.role, c.id).where(c.role.is_not(None), sa.not_(c.retired))
+        return {
+            (row[0], row[1]): row[2]
+            for chunk in bulk.chunks(list(clients))
+            for row in self.conn.execute(
+                query.where(self.database.among(c.client_id, chunk)).order_by(c.id.desc())
+            )
+        }
+
+    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Of the keys that are in quarantine: (reason code, message)."""
+        c = t.quarantine.c
+        query = sa.select(c.key, c.code, c.message).where(
+            c.partition_id == self.partition, c.stream == stream
+        )
+        return {
+            row[0]: (row[1], row[2])
+            for chunk in bulk.chunks(list(keys))
+            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+        }
+
+    def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
+        """Keys of linked entities that this plan changes: what they will be."""
+        if not self.plans_keys:
+            return {}
+        c = t.draft_key.c
+        query = sa.select(c.entity_id, c.field, c.new_key).where(c.step_id == self.step)
+        return {
+            (row[0], row[1]): row[2]
+            for chunk in bulk.chunks(list(ids))
+            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+        }
+
+    def planned_holders(
+        self, field: str, wanted: Collection[tuple[UUID | None, str]]
+    ) -> dict[tuple[UUID | None, str], list[UUID]]:
+        """Linked entities that this plan gives a key."""
+        found: dict[tuple[UUID | None, str], list[UUID]] = defaultdict(list)
+        if not self.plans_keys:
+            return found
+        c = t.draft_key.c
+        query = sa.select(c.entity_id, c.client_id, c.new_key).where(
+            c.step_id == self.step, c.field == field
+        )
+        asked = set(wanted)
+        for chunk in bulk.chunks(list({key for _, key in wanted})):
+            for entity, client, key in self.conn.execute(
+                query.where(self.database.among(c.new_key, chunk))
+            ):
+                for want in ((client, key), (None, key)):
+                    if want in asked:
+                        found[want].append(entity)
+        return found
+
+    # -- for the sweep -----------------------------------------------------------------------------
+
+    def living(self, stream: str, states: Sequence[LinkState]) -> Iterator[list[LinkFact]]:
+        """All links of the stream in these states that own their item, in pages."""
+        c = t.link.c
+        query = (
+            sa.select(c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at)
+            .where(c.partition_id == self.partition, c.stream == stream, c.owner == "")
+            .where(c.state.in_(list(states)))
+            .order_by(c.key)
+            .limit(bulk.CHUNK)
+        )
+        last = ""
+        while True:
+            rows = self.conn.execute(query.where(c.key > last)).all()
+            if rows:
+                yield [LinkFact(r[0], LinkState(r[1]), Kind(r[2]), *r[3:]) for r in rows]
+            if len(rows) < bulk.CHUNK:
+                return
+            last = rows[-1][0]
+
+    def count_living(self, stream: str, states: Sequence[LinkState]) -> int:
+        """How many links of the stream own their item and are in one of these states."""
+        c = t.link.c
+        query = sa.select(sa.func.count()).where(
+            c.partition_id == self.partition,
+            c.stream == stream,
+            c.owner == "",
+            c.state.in_(list(states)),
+        )
+        return int(self.conn.execute(query).scalar_one())
+
+    def has_quarantine(self, stream: str) -> bool:
+        """Whether any item of the stream is in quarantine."""
+        c = t.quarantine.c
+        where = sa.and_(c.partition_id == self.partition, c.stream == stream)
+        return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
+
+    def quarantine_items(self, stream: str) -> Iterator[list[tuple[str, bytes | None]]]:
+        """(key, raw) of all items of the stream in quarantine, in pages."""
+        c = t.quarantine.c
+        query = (
+            sa.select(c.key, c.raw)
+            .where(c.partition_id == self.partition, c.stream == stream)
+            .order_by(c.key)
+            .limit(bulk.CHUNK)
+        )
+        last = ""
+        while rows := self.conn.execute(query.where(c.key > last)).all():
+            yield [(row[0], row[1]) for row in rows]
+            last = rows[-1][0]
+
+
+def load_entities(
+    database: Database, conn: Connection, kind: Kind, ids: Collection[UUID]
+) -> dict[UUID, EntityRow]:
+    """Stored entities by id, retired ones too; unknown ids are left out."""
+    table = t.TABLE_OF[kind]
+    names = list(FIELDS[kind])
+    client = table.c.client_id if kind is not Kind.CLIENT else sa.null()
+    site = table.c.site_id if kind is Kind.USER else sa.null()
+    role = table.c.role if kind is Kind.SITE else sa.null()
+    fixed = [table.c.id, client, site, role, table.c.custom, table.c.overrides]
+    fixed += [table.c.provenance, table.c.retired]
+    query = sa.select(*fixed, *(table.c[name] for name in names))
+    found = {}
+    for chunk in bulk.chunks(list(ids)):
+        for row in conn.execute(query.where(database.among(table.c.id, chunk))):
+            values = {
+                name: value for name, value in zip(names, row[8:], strict=True) if value is not None
+            }
+            for name, value in (row[4] or {}).items():
+                values[CUSTOM + name] = value
+            if row[3] is not None:
+                values["role"] = row[3]
+            found[row[0]] = EntityRow(
+                row[0], kind, row[1], row[2], values, row[5] or {}, row[6], row[7]
+            )
+    return found

@@ -1,0 +1,407 @@
+"""Connections, partitions, runs, steps and holds: the record of what was asked, done and decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from syncd.changes import Overrun
+from syncd.errors import Busy, UsageError
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+OPEN = "open"
+POISON_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """A connection as the store knows it."""
+
+    id: int
+    name: str
+    state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step as it stands."""
+
+    id: int
+    run: int
+    partition: int | None
+    phase: str
+    state: str
+    attempts: int
+    pages: int
+    applied: int
+    applied_seq: int
+    mapping_version: str | None
+    proven: bool
+    mode: str
+    counts: dict[str, Any]
+    next_cursor: dict[str, str] | None
+    base_cursor: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    """A plan that waits, or waited, for a person."""
+
+    id: int
+    partition: int
+    step: int
+    run: int
+    connection: str
+    plan_digest: str
+    state: str
+    overruns: list[dict[str, Any]]
+    held_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+
+
+class Runs:
+    """Reads and writes of the run tables. Methods with `conn` join the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # -- connections and partitions ----------------------------------------------------------------
+
+    def ensure_connection(self, name: str, connector: str) -> ConnectionRow:
+        """The connection's row, made on its first use."""
+
+        def work(conn: Connection) -> ConnectionRow:
+            found = self.connection(conn, name)
+            if found:
+                return found
+            conn.execute(
+                sa.insert(t.connection).values(
+                    name=name,
+                    connector=connector,
+                    state="active",
+                    created_at=self.database.now(conn),
+                )
+            )
+            made = self.connection(conn, name)
+            assert made is not None
+            return made
+
+        with self.database.read() as conn:
+            found = self.connection(conn, name)
+        return found or self.database.transact(work)
+
+    def connection(self, conn: Connection, name: str) -> ConnectionRow | None:
+        """The connection of this name, if it was ever used."""
+        c = t.connection.c
+        row = conn.execute(
+            sa.select(c.id, c.name, c.state, c.state_reason).where(c.name == name)
+        ).first()
+        return ConnectionRow(*row) if row else None
+
+    def set_connection_state(
+        self, conn: Connection, connection: int, state: str, reason: str | None
+    ) -> None:
+        """active, paused or retired, and why."""
+        c = t.connection.c
+        conn.execute(
+            sa.update(t.connection)
+            .where(c.id == connection)
+            .values(state=state, state_reason=reason)
+        )
+
+    def ensure_partition(self, conn: Connection, connection: int, key: str, name: str) -> int:
+        """The id of a partition, made on its first sight."""
+        c = t.partition.c
+        query = sa.select(c.id).where(c.connection_id == connection, c.key == key)
+        found = conn.execute(query).scalar()
+        if found is None:
+            conn.execute(
+                sa.insert(t.partition).values(
+                    connection_id=connection, key=key, name=name, state="listed", fence=0
+                )
+            )
+            found = conn.execute(query).scalar_one()
+        return int(found)
+
+    def partitions(self, conn: Connection, connection: int) -> list[tuple[int, str, str]]:
+        """(id, key, name) of the connection's partitions."""
+        c = t.partition.c
+        query = sa.select(c.id, c.key, c.name).where(c.connection_id == connection).order_by(c.id)
+        return [(row[0], row[1], row[2]) for row in conn.execute(query)]
+
+    def partition(self, conn: Connection, partition: int) -> tuple[int, str, str]:
+        """(connection, key, name) of a partition."""
+        c = t.partition.c
+        row = conn.execute(sa.select(c.connection_id, c.key, c.name).where(c.id == partition)).one()
+        return row[0], row[1], row[2]
+
+    def quarantined(self, conn: Connection, partitions: Sequence[int]) -> int:
+        """How many items of the partitions are in quarantine."""
+        c = t.quarantine.c
+        query = sa.select(sa.func.count()).where(c.partition_id.in_(partitions))
+        return int(conn.execute(query).scalar_one())
+
+    def notices(self, conn: Connection, step: int) -> list[str]:
+        """What a step wants a person to know."""
+        found: list[str] = conn.execute(
+            sa.select(t.step.c.notices).where(t.step.c.id == step)
+        ).scalar_one()
+        return found
+
+    def first_reason(self, conn: Connection, steps: Sequence[int]) -> tuple[str | None, str | None]:
+        """(code, reason) of the first of the steps that has a reason."""
+        c = t.step.c
+        query = sa.select(c.code, c.reason).where(c.id.in_(steps), c.reason.is_not(None))
+        row = conn.execute(query.order_by(c.id).limit(1)).first()
+        return (row[0], row[1]) if row else (None, None)
+
+    def cursors(self, conn: Connection, partition: int) -> dict[str, tuple[str, str]]:
+        """Per stream: the cursor and the fingerprint of the configuration that made it."""
+        c = t.cursor.c
+        query = sa.select(c.stream, c.value, c.fingerprint).where(c.partition_id == partition)
+        return {row[0]: (row[1], row[2]) for row in conn.execute(query)}
+
+    def save_cursors(
+        self, conn: Connection, partition: int, values: dict[str, str], fingerprint: str
+    ) -> None:
+        """Commit the cursors together with the rows that they cover."""
+        now = self.database.now(conn)
+        for stream, value in values.items():
+            c = t.cursor.c
+            conn.execute(sa.delete(t.cursor).where(c.partition_id == partition, c.stream == stream))
+            conn.execute(
+                sa.insert(t.cursor).values(
+                    partition_id=partition,
+                    stream=stream,
+                    value=value,
+                    fingerprint=fingerprint,
+                    updated_at=now,
+                )
+            )
+
+    def clear_cursors(self, conn: Connection, partition: int) -> None:
+        """Forget every place of the partition: the next read is a full one."""
+        conn.execute(sa.delete(t.cursor).where(t.cursor.c.partition_id == partition))
+
+    # -- runs and steps ----------------------------------------------------------------------------
+
+    def open_run(
+        self,
+        connection: int | None,
+        mode: str,
+        actor: str,
+        *,
+        trigger: str = "manual",
+        undoes: int | None = None,
+    ) -> int:
+        """A new run; Busy if the connection has an open one already."""
+
+        return self.opened(
+            lambda conn: self.insert_run(
+                conn, connection, mode, actor, trigger=trigger, undoes=undoes
+            )
+        )
+
+    def opened(self, work: Callable[[Connection], int]) -> int:
+        """Run `work`, which inserts a run; Busy if the connection has an open one already."""
+        try:
+            return self.database.transact(work)
+        except IntegrityError:
+            raise Busy("another process is syncing this connection: a run is open") from None
+
+    def insert_run(
+        self,
+        conn: Connection,
+        connection: int | None,
+        mode: str,
+        actor: str,
+        *,
+        trigger: str = "manual",
+        undoes: int | None = None,
+    ) -> int:
+        """`open_run` within the caller's transaction."""
+        made = conn.execute(
+            sa.insert(t.run)
+            .values(
+                connection_id=connection,
+                mode=mode,
+                actor=actor,
+                trigger=trigger,
+                undoes=undoes,
+                state=OPEN,
+                cancel_requested=False,
+                counts={},
+                started_at=self.database.now(conn),
+            )
+            .returning(t.run.c.id)
+        )
+        return int(made.scalar_one())
+
+    def open_run_of(self, conn: Connection, connection: int) -> tuple[int, str] | None:
+        """(id, mode) of the connection's open run."""
+        c = t.run.c
+        query = sa.select(c.id, c.mode).where(c.connection_id == connection, c.state == OPEN)
+        row = conn.execute(query).first()
+        return (row[0], row[1]) if row else None
+
+    def add_step(self, conn: Connection, run: int, partition: int | None) -> int:
+        """A new step of a run, due now."""
+        made = conn.execute(
+            sa.insert(t.step)
+            .values(
+                run_id=run,
+                partition_id=partition,
+                phase="read",
+                state="due",
+                attempts=0,
+                due_at=self.database.now(conn),
+                proven=False,
+                pages=0,
+                applied=0,
+                applied_seq=0,
+                counts={},
+                notices=[],
+                gone_confirmed=False,
+            )
+            .returning(t.step.c.id)
+        )
+        return int(made.scalar_one())
+
+    def step(self, conn: Connection, step: int) -> StepRow:
+        """One step."""
+        return self._steps(conn, t.step.c.id == step)[0]
+
+    def steps(self, conn: Connection, run: int) -> list[StepRow]:
+        """The steps of a run, oldest first."""
+        return self._steps(conn, t.step.c.run_id == run)
+
+    def _steps(self, conn: Connection, where: sa.ColumnElement[bool]) -> list[StepRow]:
+        c = t.step.c
+        query = (
+            sa.select(
+                c.id, c.run_id, c.partition_id, c.phase, c.state, c.attempts, c.pages, c.applied,
+                c.applied_seq, c.mapping_version, c.proven, t.run.c.mode, c.counts, c.next_cursor,
+                c.base_cursor,
+            )
+            .join(t.run, t.run.c.id == c.run_id)
+            .where(where)
+            .order_by(c.id)
+        )  # fmt: skip
+        return [StepRow(*row) for row in conn.execute(query)]
+
+    def update_step(self, conn: Connection, step: int, **values: Any) -> None:
+        """Set columns of a step."""
+        conn.execute(sa.update(t.step).where(t.step.c.id == step).values(**values))
+
+    def update_run(self, conn: Connection, run: int, **values: Any) -> None:
+        """Set columns of a run."""
+        conn.execute(sa.update(t.run).where(t.run.c.id == run).values(**values))
+
+    def close_run(
+        self, conn: Connection, run: int, state: str, counts: dict[str, Any], code: str | None,
+        reason: str | None,
+    ) -> None:  # fmt: skip
+        """Close a run with its outcome."""
+        now = self.database.now(conn)
+        self.update_run(
+            conn, run, state=state, counts=counts, code=code, reason=reason, ended_at=now
+        )
+
+    def cancel_requested(self, conn: Connection, run: int) -> bool:
+        """Whether someone asked for the run to stop."""
+        return bool(
+            conn.execute(sa.select(t.run.c.cancel_requested).where(t.run.c.id == run)).scalar()
+        )
+
+    def others_wrote_since(self, conn: Connection, run: int) -> bool:
+        """Whether any other run may have written since this one was opened."""
+        c = t.run.c
+        started = sa.select(c.started_at).where(c.id == run).scalar_subquery()
+        other = sa.or_(c.started_at >= started, c.ended_at >= started, c.state == OPEN)
+        query = sa.select(c.id).where(c.id != run, c.mode != "plan", other).limit(1)
+        return conn.execute(query).first() is not None
+
+    # -- holds -------------------------------------------------------------------------------------
+
+    def holds(self, conn: Connection, *states: str) -> list[HoldRow]:
+        """Holds in one of the states, oldest first."""
+        return self._holds(conn, t.hold.c.state.in_(states))
+
+    def hold_of(self, conn: Connection, run: int) -> list[HoldRow]:
+        """Holds whose plan belongs to a run."""
+        return self._holds(conn, t.step.c.run_id == run)
+
+    def _holds(self, conn: Connection, where: sa.ColumnElement[bool]) -> list[HoldRow]:
+        c = t.hold.c
+        query = (
+            sa.select(
+                c.id, c.partition_id, c.step_id, t.step.c.run_id, t.connection.c.name,
+                c.plan_digest, c.state, c.overruns, c.held_at, c.decided_at, c.decided_by,
+            )
+            .join(t.step, t.step.c.id == c.step_id)
+            .join(t.partition, t.partition.c.id == c.partition_id)
+            .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
+            .where(where)
+            .order_by(c.id)
+        )  # fmt: skip
+        return [HoldRow(*row) for row in conn.execute(query)]
+
+    def waiting(self, conn: Connection, partition: int) -> HoldRow | None:
+        """The hold of a partition that waits for a person."""
+        where = sa.and_(t.hold.c.partition_id == partition, t.hold.c.state == "waiting")
+        found = self._holds(conn, where)
+        return found[0] if found else None
+
+    def was_rejected(self, conn: Connection, partition: int, digest: str) -> HoldRow | None:
+        """The newest decision of the partition, if it rejected this very plan."""
+        where = sa.and_(t.hold.c.partition_id == partition, t.hold.c.state != "superseded")
+        found = self._holds(conn, where)
+        last = found[-1] if found else None
+        return last if last and last.state == "rejected" and last.plan_digest == digest else None
+
+    def add_hold(
+        self, conn: Connection, partition: int, step: int, digest: str, overruns: Sequence[Overrun]
+    ) -> int:
+        """A new hold that waits for a person."""
+        listed = [
+            {"guard": o.guard, "scope": o.scope, "count": o.count, "limit": o.limit,
+             "sentence": o.sentence}
+            for o in overruns
+        ]  # fmt: skip
+        made = conn.execute(
+            sa.insert(t.hold)
+            .values(
+                partition_id=partition,
+                step_id=step,
+                plan_digest=digest,
+                state="waiting",
+                overruns=listed,
+                held_at=self.database.now(conn),
+            )
+            .returning(t.hold.c.id)
+        )
+        return int(made.scalar_one())
+
+    def update_hold(self, conn: Connection, hold: int, **values: Any) -> None:
+        """Set columns of a hold."""
+        conn.execute(sa.update(t.hold).where(t.hold.c.id == hold).values(**values))
+
+    def decide(self, conn: Connection, hold: int, state: str, actor: str) -> None:
+        """A person's word on a waiting hold; UsageError if it does not wait any more."""
+        c = t.hold.c
+        done = conn.execute(
+            sa.update(t.hold)
+            .where(c.id == hold, c.state == "waiting")
+            .values(state=state, decided_by=actor, decided_at=self.database.now(conn))
+        )
+        if done.rowcount != 1:
+            raise UsageError(f"hold {hold} does not wait for a decision any more")

@@ -1,0 +1,363 @@
+"""The schema: what syncd keeps, where it came from, what was decided about it, and who is at work.
+
+Only migrations create these tables; this is the description that queries are written against.
+Entities are never deleted: a creation that was undone leaves a *retired* row that can come back.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from syncd.entities import FIELDS, KEY_FIELDS, Field, Kind
+from syncd.store.types import Id, Moment
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+# -- what we keep ----------------------------------------------------------------------------------
+
+
+def _field_column(field: Field) -> sa.Column[object]:
+    if field.name == "active":
+        return sa.Column("active", sa.Boolean, nullable=False)
+    if field.type == "bool":
+        return sa.Column(field.name, sa.Boolean)
+    return sa.Column(field.name, sa.Text)
+
+
+def _entity_columns(kind: Kind) -> list[sa.Column[object]]:
+    fields = [_field_column(field) for field in FIELDS[kind].values()]
+    keys = [sa.Column(f"key_{name}", sa.Text) for name in KEY_FIELDS[kind]]
+    return [
+        *fields,
+        *keys,
+        sa.Column("custom", sa.JSON),  # {name: text}
+        sa.Column("provenance", sa.JSON, nullable=False),  # {field or "*": connection}
+        sa.Column("overrides", sa.JSON),  # {field: value set by a person}
+        sa.Column("retired", sa.Boolean, nullable=False),
+    ]
+
+
+def _key_indexes(table: sa.Table, kind: Kind, *prefix: str) -> None:
+    for name in KEY_FIELDS[kind]:
+        column = table.c[f"key_{name}"]
+        where = column.is_not(None)  # queries say so too, or PostgreSQL will not use the index
+        sa.Index(
+            f"ix_{table.name}_{column.name}",
+            column,
+            *(table.c[other] for other in prefix),
+            postgresql_where=where,
+            sqlite_where=where,
+        )
+
+
+client = sa.Table(
+    "client",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    *_entity_columns(Kind.CLIENT),
+    sqlite_with_rowid=False,
+)
+_key_indexes(client, Kind.CLIENT)
+
+site = sa.Table(
+    "site",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False, index=True),
+    sa.Column("role", sa.Text),  # main, holding or null
+    *_entity_columns(Kind.SITE),
+    sqlite_with_rowid=False,
+)
+_key_indexes(site, Kind.SITE, "client_id")
+
+user = sa.Table(
+    "user_account",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False, index=True),
+    sa.Column("site_id", Id, sa.ForeignKey("site.id"), nullable=False),
+    *_entity_columns(Kind.USER),
+)
+_key_indexes(user, Kind.USER, "client_id")
+
+TABLE_OF: dict[Kind, sa.Table] = {Kind.CLIENT: client, Kind.SITE: site, Kind.USER: user}
+
+identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user_id", Id, nullable=False, index=True),
+    sa.Column("connection", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Licenses: tables of the connectors that bring them; a spreadsheet has none.
+
+license_pool = sa.Table(
+    "license_pool",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("sku", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("bought", sa.Numeric),
+    sa.Column("assigned", sa.Numeric),
+    sa.Column("flags", sa.JSON),
+    sa.UniqueConstraint("client_id", "provider", "sku"),
+)
+
+subscription = sa.Table(
+    "subscription",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("pool_id", Id, sa.ForeignKey("license_pool.id")),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.UniqueConstraint("client_id", "provider", "reference"),
+)
+
+license_ledger = sa.Table(
+    "license_ledger",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("pool_id", Id, sa.ForeignKey("license_pool.id"), nullable=False, index=True),
+    sa.Column("user_id", Id),
+    sa.Column("bought_delta", sa.Numeric),
+    sa.Column("assigned_delta", sa.Integer),
+    sa.Column("step_id", Serial),
+    sa.Column("effective_at", Moment, nullable=False),
+    sa.Column("recorded_at", Moment, nullable=False),
+)
+
+# -- where it came from ----------------------------------------------------------------------------
+
+connection = sa.Table(
+    "connection",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("connector", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # active, paused, retired
+    sa.Column("state_reason", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+partition = sa.Table(
+    "partition",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("connection_id", Serial, sa.ForeignKey("connection.id"), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # listed, unlisted, retired
+    sa.Column("health", sa.JSON),
+    sa.Column("lease_owner", sa.Text),
+    sa.Column("lease_until", Moment),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("connection_id", "key"),
+)
+
+cursor = sa.Table(
+    "cursor",
+    metadata,
+    sa.Column("partition_id", Serial, sa.ForeignKey("partition.id"), primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+)
+
+link = sa.Table(
+    "link",
+    metadata,
+    sa.Column("partition_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary),  # of item and mapping version; null: not settled
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("entity_id", Id),
+    sa.Column("matched_by", sa.Text, nullable=False),
+    sa.Column("misses", sa.Integer, nullable=False),
+    sa.Column("missed_at", sa.Float),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("pinned", sa.Boolean, nullable=False),
+    sa.Column("step_id", Serial, nullable=False),  # the step that wrote it last
+    sa.Index("ix_link_entity_id", "entity_id"),
+    sqlite_with_rowid=False,
+)
+
+item = sa.Table(
+    "item",
+    metadata,
+    sa.Column("partition_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+)
+
+item_history = sa.Table(
+    "item_history",
+    metadata,
+    sa.Column("step_id", Serial, primary_key=True),
+    sa.Column("partition_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("link", sa.JSON),  # the link as it was before the step
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("partition_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("fields", sa.JSON, nullable=False),
+    sa.Column("suggestion", sa.Text, nullable=False),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("step_id", Serial, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+)
+
+# -- what was decided ------------------------------------------------------------------------------
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("connection_id", Serial, sa.ForeignKey("connection.id")),  # null: a local edit
+    sa.Column("trigger", sa.Text, nullable=False),  # manual, schedule, webhook
+    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("code", sa.Text),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("undoes", Serial),
+    sa.Column("undone_by", Serial),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+)
+sa.Index(
+    "uq_run_open",
+    run.c.connection_id,
+    unique=True,
+    sqlite_where=run.c.state == "open",
+    postgresql_where=run.c.state == "open",
+)
+
+step = sa.Table(
+    "run_step",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("run_id", Serial, sa.ForeignKey("run.id"), nullable=False, index=True),
+    sa.Column("partition_id", Serial, sa.ForeignKey("partition.id")),
+    sa.Column("phase", sa.Text, nullable=False),  # read, apply
+    sa.Column("state", sa.Text, nullable=False),  # due, done, held, failed, cancelled, poison
+    sa.Column("code", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("mapping_version", sa.Text),
+    sa.Column("proven", sa.Boolean, nullable=False),
+    sa.Column("plan_digest", sa.Text),
+    sa.Column("base_cursor", sa.JSON),  # the cursors that the plan was read from
+    sa.Column("next_cursor", sa.JSON),  # the cursors to commit with the last batch
+    sa.Column("pages", sa.Integer, nullable=False),  # draft pages to apply
+    sa.Column("applied", sa.Integer, nullable=False),  # draft pages applied
+    sa.Column("applied_seq", sa.BigInteger, nullable=False),  # changes below this are in force
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("notices", sa.JSON, nullable=False),
+    sa.Column("gone_confirmed", sa.Boolean, nullable=False),
+)
+
+change = sa.Table(
+    "change",
+    metadata,
+    sa.Column("step_id", Serial, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("effects", sa.Integer, nullable=False),
+    sa.Column("entity_id", Id, nullable=False),
+    sa.Column("client_id", Id),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("before", sa.JSON, nullable=False),
+    sa.Column("after", sa.JSON, nullable=False),
+    sa.Column("outcome", sa.Text),  # null: as decided; stale: left out, and why is in `reason`
+    sa.Index("ix_change_entity_id", "entity_id"),
+    sqlite_with_rowid=False,
+)
+
+hold = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("partition_id", Serial, sa.ForeignKey("partition.id"), nullable=False, index=True),
+    sa.Column("step_id", Serial, sa.ForeignKey("run_step.id"), nullable=False),
+    sa.Column("plan_digest", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # waiting, approved, rejected, superseded
+    sa.Column("overruns", sa.JSON, nullable=False),
+    sa.Column("held_at", Moment, nullable=False),
+    sa.Column("decided_at", Moment),
+    sa.Column("decided_by", sa.Text),
+)
+
+# -- scratch: the draft of a step, gone when the step closes ---------------------------------------
+
+draft_page = sa.Table(
+    "draft_page",
+    metadata,
+    sa.Column("step_id", Serial, primary_key=True),
+    sa.Column("page", sa.Integer, primary_key=True),
+    sa.Column("first_seq", sa.BigInteger, nullable=False),
+    sa.Column("next_seq", sa.BigInteger, nullable=False),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("source_page", sa.Integer, nullable=False),  # the read page it came from, -1 for none
+    sa.Column("claims", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the page's decisions; see store/draft.py
+)
+
+draft_seen = sa.Table(
+    "draft_seen",
+    metadata,
+    sa.Column("step_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("page", sa.Integer, primary_key=True),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),  # 8-byte hashes in item order
+    sa.Column("newcomers", sa.LargeBinary, nullable=False),  # items without a link, to plan last
+)
+
+draft_key = sa.Table(
+    "draft_key",
+    metadata,
+    sa.Column("step_id", Serial, primary_key=True),
+    sa.Column("entity_id", Id, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("client_id", Id),
+    sa.Column("new_key", sa.Text),
+    sa.Index("ix_draft_key_new", "step_id", "field", "new_key"),
+)

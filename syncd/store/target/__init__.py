@@ -1,0 +1,1 @@
+"""The only place that writes entities: applying the stored plan of a step, page by page."""

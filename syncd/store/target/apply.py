@@ -1,0 +1,301 @@
+"""Applying one page of a stored plan in one transaction: entities, identities, links, items, marker.
+
+Each change is checked against its before-image first; one that no longer holds is left out, marked
+stale, and its link is planned again by the next run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Action, Change, LinkWrite, Quarantined
+from syncd.entities import Kind
+from syncd.failpoints import reach
+from syncd.records import Identity
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+from syncd.store.draft import DraftPage
+from syncd.store.facts import EntityRow, StoreFacts, load_entities
+from syncd.store.target import check, rows
+
+LINK_COLUMNS = (
+    "digest",
+    "state",
+    "kind",
+    "entity_id",
+    "matched_by",
+    "misses",
+    "missed_at",
+    "note",
+    "owner",
+    "pinned",
+    "step_id",
+)
+ITEM_KEY = ("partition_id", "stream", "key")
+
+
+@dataclass(slots=True)
+class Target:
+    """Where one step writes. `partition` is None for local edits, which have no links.
+
+    `careful`: others may have written since the plan was made, so creations are checked as well.
+    """
+
+    database: Database
+    step: int
+    partition: int | None
+    connection: str
+    rules: check.Rules
+    careful: bool = False
+    withheld: set[UUID] = field(default_factory=set)
+    """Entities whose creation was found stale: nothing may refer to them."""
+
+    def apply(self, conn: Connection, page: DraftPage, facts: StoreFacts | None) -> int:
+        """Write one page; how many of its changes were stale."""
+        changes = load_changes(conn, self.step, page.first_seq, page.next_seq)
+        reach("apply.batch.loaded")
+        self._lock(conn, changes)
+        stored = _stored(self.database, conn, changes)
+        stale = self._stale(changes, stored, facts)
+        reach("apply.batch.writing")
+        self._entities(conn, changes, stored, stale)
+        reach("apply.batch.entities")
+        self._links(conn, page.body.links, stale)
+        reach("apply.batch.links")
+        self._quarantine(conn, page)
+        self._mark_stale(conn, page.first_seq, stale)
+        reach("apply.batch.written")
+        return len(stale)
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def _lock(self, conn: Connection, changes: Sequence[Change]) -> None:
+        """One writer per client at a time; SQLite has one writer anyway."""
+        if self.database.dialect != "postgresql" or not changes:
+            return
+        numbers = sorted({one.client.int % (1 << 63) for one in changes if one.client})
+        conn.exec_driver_sql(
+            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
+        )
+
+    def _stale(
+        self, changes: Sequence[Change], stored: dict[UUID, EntityRow], facts: StoreFacts | None
+    ) -> dict[int, str]:
+        stale = check.broken_updates(changes, stored)
+        if self.careful and facts is not None:
+            stale.update(check.taken_keys(changes, self.rules, facts))
+        for place, change in enumerate(changes):
+            site = change.after.get("site")
+            if change.client in self.withheld or (site and UUID(hex=site) in self.withheld):
+                stale.setdefault(place, "what it belongs to could not be created")
+            if place in stale and check.creates(change):
+                self.withheld.add(change.entity)
+        return stale
+
+    def _mark_stale(self, conn: Connection, first: int, stale: dict[int, str]) -> None:
+        c = t.change.c
+        for place, why in stale.items():
+            conn.execute(
+                sa.update(t.change)
+                .where(c.step_id == self.step, c.seq == first + place)
+                .values(outcome="stale", reason=c.reason + "; left out: " + why)
+            )
+
+    # -- entities ----------------------------------------------------------------------------------
+
+    def _entities(
+        self,
+        conn: Connection,
+        changes: Sequence[Change],
+        stored: dict[UUID, EntityRow],
+        stale: dict[int, str],
+    ) -> None:
+        inserts: dict[Kind, list[list[Any]]] = defaultdict(list)
+        updates: dict[Kind, list[list[Any]]] = defaultdict(list)
+        gained: list[tuple[str, str, UUID, str]] = []
+        lost: list[Identity] = []
+        for place, change in enumerate(changes):
+            if place in stale or not change.after:
+                continue
+            if check.creates(change):
+                inserts[change.kind].append([change.entity, *rows.created(change, self.connection)])
+            elif change.action is not Action.MISS:
+                row = rows.changed(stored[change.entity], change, self.connection)
+                updates[change.kind].append([*row, change.entity])
+            for issuer, subject in change.after.get("identities") or ():
+                gained.append((issuer, subject, change.entity, self.connection))
+            lost += [Identity(*one) for one in change.before.get("identities") or ()]
+        for kind in Kind:
+            columns = rows.COLUMNS[kind]
+            table = t.TABLE_OF[kind]
+            bulk.insert(self.database, conn, table, ("id", *columns), inserts[kind])
+            bulk.update(self.database, conn, table, columns, updates[kind])
+        _drop_identities(conn, lost)
+        columns = ("issuer", "subject", "user_id", "connection")
+        bulk.insert(self.database, conn, t.identity, columns, gained)
+
+    # -- links and items ---------------------------------------------------------------------------
+
+    def _links(self, conn: Connection, links: Sequence[LinkWrite], stale: dict[int, str]) -> None:
+        if not links:
+            return
+        new = [one for one in links if one.is_new and one.change not in stale]
+        old = [one for one in links if not one.is_new and one.change not in stale]
+        unsettled = [one for one in links if not one.is_new and one.change in stale]
+        table, database = t.link, self.database
+        bulk.insert(
+            database, conn, table, (*ITEM_KEY, *LINK_COLUMNS), [self._link_row(one) for one in new]
+        )
+        self._remember(conn, old)
+        key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
+        bulk.update(database, conn, table, LINK_COLUMNS, key_last)
+        none = [[None, self.partition, one.stream, one.key] for one in unsettled]
+        bulk.update(database, conn, table, ("digest",), none)
+        self._items(conn, new, old)
+
+    def _link_row(self, one: LinkWrite) -> tuple[Any, ...]:
+        return (
+            self.partition,
+            one.stream,
+            one.key,
+            one.digest,
+            one.state,
+            one.kind,
+            one.entity,
+            one.matched_by,
+            one.misses,
+            one.missed_at,
+            one.note,
+            one.owner,
+            False,
+            self.step,
+        )
+
+    def _items(self, conn: Connection, new: list[LinkWrite], old: list[LinkWrite]) -> None:
+        changed = [one for one in old if one.raw is not None]
+        for stream, keys in _by_stream(changed).items():
+            for chunk in bulk.chunks(keys):
+                conn.execute(sa.delete(t.item).where(self._these(t.item, stream, chunk)))
+        fresh = [
+            (self.partition, one.stream, one.key, one.raw)
+            for one in (*new, *changed)
+            if one.raw is not None
+        ]
+        bulk.insert(self.database, conn, t.item, (*ITEM_KEY, "raw"), fresh)
+
+    def _remember(self, conn: Connection, old: list[LinkWrite]) -> None:
+        """Keep links and items as they were before this step, for an undo."""
+        kept = sa.select(t.link, t.item.c.raw).join(
+            t.item,
+            sa.and_(*(t.link.c[name] == t.item.c[name] for name in ITEM_KEY)),
+            isouter=True,
+        )
+        for stream, keys in _by_stream(old).items():
+            for chunk in bulk.chunks(keys):
+                found = conn.execute(kept.where(self._these(t.link, stream, chunk))).all()
+                bulk.insert(
+                    self.database,
+                    conn,
+                    t.item_history,
+                    ("step_id", *ITEM_KEY, "raw", "link"),
+                    [(self.step, *row[:3], row.raw, _link_json(row)) for row in found],
+                )
+
+    def _these(self, table: sa.Table, stream: str, keys: Sequence[str]) -> sa.ColumnElement[bool]:
+        c = table.c
+        among = self.database.among(c.key, keys)
+        return sa.and_(c.partition_id == self.partition, c.stream == stream, among)
+
+    # -- quarantine --------------------------------------------------------------------------------
+
+    def _quarantine(self, conn: Connection, page: DraftPage) -> None:
+        gone = defaultdict(list)
+        for stream, key in page.body.healed:
+            gone[stream].append(key)
+        for one in page.body.quarantined:
+            gone[one.stream].append(one.key)
+        for stream, keys in gone.items():
+            for chunk in bulk.chunks(keys):
+                these = self._these(t.quarantine, stream, chunk)
+                conn.execute(sa.delete(t.quarantine).where(these))
+        if page.body.quarantined:
+            now = self.database.now(conn)
+            unique = {(one.stream, one.key): one for one in page.body.quarantined}
+            conn.execute(
+                sa.insert(t.quarantine), [self._aside(one, now) for one in unique.values()]
+            )
+
+    def _aside(self, one: Quarantined, now: Any) -> dict[str, Any]:
+        return {
+            "partition_id": self.partition,
+            "stream": one.stream,
+            "key": one.key,
+            "code": one.code,
+            "message": one.message,
+            "fields": list(one.fields),
+            "suggestion": one.suggestion,
+            "raw": one.raw,
+            "step_id": self.step,
+            "since": now,
+        }
+
+
+def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Change]:
+    """The changes of a step with first <= seq < end, in order."""
+    c = t.change.c
+    query = sa.select(
+        c.kind, c.action, c.entity_id, c.client_id, c.stream, c.key, c.reason, c.after, c.before,
+        c.rule, c.effects, c.seq,
+    )  # fmt: skip
+    query = query.where(c.step_id == step, c.seq >= first, c.seq < end).order_by(c.seq)
+    found: list[Change] = [None] * (end - first)  # type: ignore[list-item]
+    for row in conn.execute(query):
+        found[row[11] - first] = Change(Kind(row[0]), Action(row[1]), *row[2:])
+    return [one or check.DROPPED for one in found]
+
+
+def _stored(
+    database: Database, conn: Connection, changes: Sequence[Change]
+) -> dict[UUID, EntityRow]:
+    wanted: dict[Kind, set[UUID]] = defaultdict(set)
+    for change in changes:
+        if not check.creates(change) and change is not check.DROPPED:
+            wanted[change.kind].add(change.entity)
+    stored: dict[UUID, EntityRow] = {}
+    for kind, ids in wanted.items():
+        stored.update(load_entities(database, conn, kind, ids))
+    return stored
+
+
+def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in links:
+        found[one.stream].append(one.key)
+    return found
+
+
+def _link_json(row: Any) -> str:
+    return bulk.json_text(
+        {
+            "state": row.state,
+            "entity": row.entity_id,
+            "matched_by": row.matched_by,
+            "misses": row.misses,
+            "missed_at": row.missed_at,
+            "note": row.note,
+        }
+    )
+
+
+def _drop_identities(conn: Connection, lost: Sequence[Identity]) -> None:
+    c = t.identity.c
+    for one in lost:
+        conn.execute(sa.delete(t.identity).where(c.issuer == one.issuer, c.subject == one.subject))

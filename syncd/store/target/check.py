@@ -1,0 +1,91 @@
+"""Whether a stored change still fits the world it was decided on: its before-image, checked again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from syncd import keys
+from syncd.changes import OVERRIDES, OWNERS, Action, Change, Effect
+from syncd.entities import Kind
+from syncd.store.facts import EntityRow, StoreFacts
+
+DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
+"""Stands where settling took a change out, so that places in a page stay what they were."""
+
+Rules = dict[Kind, tuple[tuple[str, ...], ...]]
+
+
+def broken_updates(changes: Sequence[Change], stored: dict[UUID, EntityRow]) -> dict[int, str]:
+    """Places of changes whose entity is not as it was when they were decided, each with why."""
+    broken = {}
+    for place, change in enumerate(changes):
+        if creates(change) or change is DROPPED:
+            continue
+        entity = stored.get(change.entity)
+        if entity is None:
+            broken[place] = f"the {change.kind} is not there any more"
+        elif fields := _differs(change, entity):
+            broken[place] = f"{', '.join(fields)} changed after the plan was made"
+    return broken
+
+
+def creates(change: Change) -> bool:
+    """Whether the change inserts a row."""
+    return change.action is Action.CREATE and not change.effects & Effect.REVIVES
+
+
+def _differs(change: Change, entity: EntityRow) -> list[str]:
+    return [
+        name
+        for name, before in change.before.items()
+        if name not in (OWNERS, OVERRIDES, "identities") and _current(entity, name) != before
+    ]
+
+
+def _current(entity: EntityRow, name: str) -> Any:
+    if name == "client":
+        return entity.client.hex if entity.client else None
+    if name == "site":
+        return entity.site.hex if entity.site else None
+    if name == "retired":
+        return entity.retired
+    return entity.values.get(name)
+
+
+def taken_keys(changes: Sequence[Change], rules: Rules, facts: StoreFacts) -> dict[int, str]:
+    """Places of creations for which somebody has one of the unique keys by now.
+
+    Asked when anybody else may have written since the plan was made: the caller knows.
+    """
+    broken: dict[int, str] = {}
+    for kind in Kind:
+        for rule in rules.get(kind, ()):
+            if rule != ("identity",):
+                broken.update(_taken_by(kind, rule, changes, facts))
+    return broken
+
+
+def _taken_by(
+    kind: Kind, rule: tuple[str, ...], changes: Sequence[Change], facts: StoreFacts
+) -> dict[int, str]:
+    wanted = {}
+    for place, change in enumerate(changes):
+        if change.kind is not kind or not creates(change) or change.effects & Effect.RECREATED:
+            continue
+        found = keys.keys(kind, change.after)
+        values = tuple(found.get(name, "") for name in rule)
+        if all(values):
+            scope = None if kind is Kind.CLIENT else change.client
+            wanted[place] = (scope, values)
+    if not wanted:
+        return {}
+    holders = facts.find(kind, rule, set(wanted.values()))
+    mine = {change.entity for change in changes}
+    what = "+".join(rule)
+    return {
+        place: f"another {kind} has this {what} by now"
+        for place, want in wanted.items()
+        if any(holder not in mine for holder in holders.get(want, []))
+    }

@@ -1,0 +1,113 @@
+"""Rows of entity tables, built from values: one tuple in the order of the table's columns."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from syncd import keys
+from syncd.changes import OVERRIDES, OWNERS, Change
+from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, LOCAL, Kind
+from syncd.store.bulk import json_text
+from syncd.store.facts import EntityRow
+
+SPECIAL = frozenset({"client", "site", "role", "identities", "retired", OWNERS, OVERRIDES})
+"""Names in a change that are not fields of the entity."""
+
+_REFERENCES: dict[Kind, tuple[str, ...]] = {
+    Kind.CLIENT: (),
+    Kind.SITE: ("client_id", "role"),
+    Kind.USER: ("client_id", "site_id"),
+}
+_TAIL = ("custom", "provenance", "overrides", "retired")
+
+COLUMNS: dict[Kind, tuple[str, ...]] = {
+    kind: (
+        *_REFERENCES[kind],
+        *FIELDS[kind],
+        *(f"key_{name}" for name in KEY_FIELDS[kind]),
+        *_TAIL,
+    )
+    for kind in Kind
+}
+"""Columns of each entity table without its id, in the order of the rows made here."""
+
+_FIELD_NAMES = {kind: tuple(FIELDS[kind]) for kind in Kind}
+
+
+def created(change: Change, connection: str) -> list[Any]:
+    """The row of a new entity; its id is left to the caller."""
+    after = change.after
+    overrides = after.get(OVERRIDES) or None
+    provenance = _ALL_LOCAL if connection == LOCAL else f'{{"*":{json_text(connection)}}}'
+    return _row(change.kind, change.client, after.get("site"), after, provenance, overrides, False)
+
+
+_ALL_LOCAL = json_text({"*": LOCAL})
+
+
+def changed(entity: EntityRow, change: Change, connection: str) -> list[Any]:
+    """The row of a stored entity with the change in force."""
+    after = change.after
+    values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
+    client = UUID(hex=after["client"]) if after.get("client") else entity.client
+    site = after.get("site") or (entity.site.hex if entity.site else None)
+    if "role" in after:
+        values["role"] = after["role"]
+    overrides = _overrides(entity, after)
+    provenance = json_text(_provenance(entity, change, connection))
+    retired = bool(after.get("retired", entity.retired))
+    return _row(change.kind, client, site, values, provenance, overrides, retired)
+
+
+def _row(
+    kind: Kind,
+    client: UUID | None,
+    site: str | None,
+    values: dict[str, Any],
+    provenance: str,
+    overrides: dict[str, Any] | None,
+    retired: bool,
+) -> list[Any]:
+    row: list[Any] = []
+    if kind is Kind.USER:
+        row += (client, UUID(hex=site) if site else None)
+    elif kind is Kind.SITE:
+        row += (client, values.get("role"))
+    row += [values.get(name) for name in _FIELD_NAMES[kind]]
+    found = keys.keys(kind, values)
+    row += [found.get(name) for name in KEY_FIELDS[kind]]
+    custom = {
+        k[len(CUSTOM) :]: v for k, v in values.items() if k.startswith(CUSTOM) and v is not None
+    }
+    row += (
+        json_text(custom) if custom else None,
+        provenance,
+        json_text(overrides) if overrides else None,
+        retired,
+    )
+    return row
+
+
+def _overrides(entity: EntityRow, after: dict[str, Any]) -> dict[str, Any] | None:
+    given = after.get(OVERRIDES)
+    if given is None:
+        return entity.overrides or None
+    merged = {**entity.overrides, **given}
+    return {name: value for name, value in merged.items() if value is not None} or None
+
+
+def _provenance(entity: EntityRow, change: Change, connection: str) -> dict[str, str]:
+    """Who owns each value from now on: the writer, or on an undo whoever owned it before."""
+    owners = dict(entity.provenance)
+    given = change.after.get(OWNERS) or {}
+    fields = [name for name in change.after if name not in SPECIAL]
+    if not owners:
+        owners = {"*": connection}
+    for name in fields:
+        owner = given.get(name, connection)
+        if owner != owners.get("*"):
+            owners[name] = owner
+        else:
+            owners.pop(name, None)
+    return owners

@@ -1,0 +1,95 @@
+"""APPLY: the stored plan, page by page; each transaction writes rows, marker, lease and fence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncd.entities import Kind
+from syncd.failpoints import reach
+from syncd.store.database import Database, Transaction
+from syncd.store.draft import Draft
+from syncd.store.facts import StoreFacts
+from syncd.store.leases import Lease
+from syncd.store.runs import Runs
+from syncd.store.target.apply import Target
+from syncd.sync.step import Progress, Report
+
+MatchRules = dict[Kind, tuple[tuple[str, ...], ...]]
+
+
+@dataclass(slots=True)
+class Application:
+    """One stored plan on its way into the store."""
+
+    database: Database
+    runs: Runs
+    step: int
+    run: int
+    lease: Lease | None
+    """None for a person's own edit, which has no partition."""
+    connection: str
+    """Who owns the values that are written."""
+    rules: MatchRules
+    facts: StoreFacts | None
+    report: Report
+    fingerprint: str = ""
+    careful: bool = False
+
+    def run_to_end(self) -> int:
+        """Apply every page that was not applied yet; how many changes were stale."""
+        reach("apply.started")
+        draft = Draft(self.database, self.step)
+        target = self._target()
+        stale = 0
+        while True:
+            at = self.database.query(lambda conn: self.runs.step(conn, self.step))
+            if at.applied >= at.pages:
+                break
+            withheld = set(target.withheld)
+
+            def batch(conn: Transaction, number: int = at.applied) -> int:
+                target.withheld = set(withheld)  # a repeated attempt begins as the first did
+                return self._apply_page(conn, target, draft, number)
+
+            stale += self.database.transact(batch)
+            reach("apply.batch.committed")
+            self.report(Progress("apply", "", at.applied + 1, at.pages))
+        self.database.transact(lambda conn: self._finish(conn, draft))
+        reach("apply.ended")
+        return stale
+
+    def _target(self) -> Target:
+        partition = self.lease.partition if self.lease else None
+
+        def look(conn: Transaction) -> tuple[bool, set[object]]:
+            others = self.runs.others_wrote_since(conn, self.run)
+            return others, Draft(self.database, self.step).withheld(conn)
+
+        others, withheld = self.database.query(look)
+        careful = self.careful or others
+        return Target(
+            self.database, self.step, partition, self.connection, self.rules, careful, withheld  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _apply_page(self, conn: Transaction, target: Target, draft: Draft, number: int) -> int:
+        if self.lease:
+            self.lease.hold(self.database, conn)
+        page = draft.page(conn, number)
+        if self.facts:
+            with self.facts.joined(conn):
+                stale = target.apply(conn, page, self.facts)
+        else:
+            stale = target.apply(conn, page, None)
+        draft.remove_page(conn, number)
+        self.runs.update_step(conn, self.step, applied=number + 1, applied_seq=page.next_seq)
+        return stale
+
+    def _finish(self, conn: Transaction, draft: Draft) -> None:
+        """The cursors move in the transaction that ends the plan that they cover."""
+        if self.lease:
+            self.lease.hold(self.database, conn)
+            cursors = self.runs.step(conn, self.step).next_cursor or {}
+            self.runs.save_cursors(conn, self.lease.partition, cursors, self.fingerprint)
+        reach("apply.cursor")
+        draft.clear(conn, keep_changes=True)
+        self.runs.update_step(conn, self.step, state="done")

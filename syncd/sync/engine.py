@@ -1,0 +1,85 @@
+"""The engine: settings, database and connectors, put together for whoever wants to sync."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from syncd.connectors import base
+from syncd.connectors.base import Connector, Context
+from syncd.entities import Kind
+from syncd.mapping.fields import Rules, compile_mapping
+from syncd.mapping.rules import Mapping
+from syncd.settings import ConnectionSettings, Settings
+from syncd.store import migrate
+from syncd.store.database import Database
+from syncd.store.runs import Runs
+from syncd.sync.step import Progress, Report
+
+
+def _silent(_progress: Progress) -> None:
+    """Nobody watches."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """What runs need. `stop`: set it, and every step stops at its next page or batch."""
+
+    settings: Settings
+    database: Database
+    runs: Runs
+    report: Report = _silent
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def open(cls, settings: Settings, report: Report = _silent, *, check: bool = True) -> Engine:
+        """The engine on the configured database; SchemaError unless its schema is this program's."""
+        database = Database(settings.database.url.get_secret_value())
+        if check:
+            migrate.check(database)
+        return cls(settings, database, Runs(database), report)
+
+    def connector(self, name: str) -> Connector[Any]:
+        """The configured connector of a connection; ConfigError says what to repair."""
+        chosen = self.settings.connection(name)
+        found = base.find(chosen.connector)
+        try:
+            config = found.Config.model_validate(chosen.config)
+        except ValidationError as error:
+            raise chosen.explain(error, found.Config) from None
+        return found(config, Context(name, self.settings.folder))
+
+    def rules(self, name: str) -> Rules:
+        """The compiled mapping of a connection; ConfigError says what to repair."""
+        chosen = self.settings.connection(name)
+        raw = self.settings.mappings[chosen.mapping]
+        try:
+            mapping = Mapping.model_validate(raw.data)
+        except ValidationError as error:
+            raise raw.explain(error, Mapping) from None
+        return compile_mapping(mapping)
+
+    def fingerprint(self, name: str) -> str:
+        """Of the configuration that a cursor was made with: another one voids the cursor."""
+        chosen: ConnectionSettings = self.settings.connection(name)
+        text = json.dumps([chosen.connector, chosen.config], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def meaning(self, rules: Rules) -> bytes:
+        """Of all that decides what an item means: the mapping and whose values stand."""
+        text = json.dumps([rules.version, self.settings.precedence], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def match_rules(rules: Rules) -> dict[Kind, tuple[tuple[str, ...], ...]]:
+    """The correlation rules by kind, for the checks of apply."""
+    return {
+        Kind.CLIENT: rules.client.match,
+        Kind.SITE: rules.site.match,
+        Kind.USER: rules.user.match,
+    }

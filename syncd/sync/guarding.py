@@ -1,0 +1,105 @@
+"""GUARD: count the draft against the limits; hold it, or let it go on to be applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncd.changes import Action, LinkState, Overrun
+from syncd.failpoints import reach
+from syncd.mapping import guard
+from syncd.store import counts
+from syncd.store.database import Transaction
+from syncd.store.runs import HoldRow
+from syncd.sync.step import PAGE_OF_SETTLING, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the guards said: `overruns` none, or a digest and perhaps an earlier word on this plan."""
+
+    overruns: Sequence[Overrun] = ()
+    digest: str | None = None
+    rejected: HoldRow | None = None
+
+
+def judge(step: Step) -> Verdict:
+    """Compare the step's plan with the limits. A plan over them also confirms its first misses, so
+    that what is shown is what an approval does.
+    """
+    overruns = _overruns(step)
+    reach("guard.counted")
+    if not overruns:
+        return Verdict()
+    step.write(lambda conn: _confirm_misses(step, conn))
+
+    def look(conn: Transaction) -> Verdict:
+        digest = counts.plan_digest(conn, step.id)
+        rejected = step.runs.was_rejected(conn, step.lease.partition, digest)
+        return Verdict(overruns, digest, rejected)
+
+    return step.database.query(look)
+
+
+def _overruns(step: Step) -> list[Overrun]:
+    def look(conn: Transaction) -> list[Overrun]:
+        users = counts.of_draft(step.database, conn, step.id)
+        leaving, active = counts.of_run(conn, step.run) if any(u.leaving for u in users) else (0, 0)
+        return guard.overruns(
+            step.context.rules.mapping.limits,
+            users,  # type: ignore[arg-type]
+            run_leaving=leaving,
+            run_active=active,
+            empty=_is_empty(step),
+        )
+
+    return step.database.query(look)
+
+
+def _is_empty(step: Step) -> bool:
+    """A complete read of people that held nobody, though some are linked."""
+    return not step.counts["read people"] and step.counts["living people"] > 0
+
+
+def _confirm_misses(step: Step, conn: Transaction) -> None:
+    """Make first misses what they become when a person approves: deactivations."""
+    for page in step.draft.pages(conn):
+        if page.source_page != PAGE_OF_SETTLING:
+            continue
+        missed = {
+            page.first_seq + link.change
+            for link in page.body.links
+            if link.state == LinkState.MISSED and link.change >= 0
+        }
+        if missed:
+            page.body.links = [
+                link._replace(state=LinkState.GONE) if link.state == LinkState.MISSED else link
+                for link in page.body.links
+            ]
+            step.draft.rewrite(conn, page)
+            step.draft.set_action(conn, missed, Action.DEACTIVATE, "; confirmed by an approval")
+
+
+def hold(step: Step, verdict: Verdict, conn: Transaction) -> int:
+    """Record that the plan waits; an equal plan that waits already keeps its hold and its age."""
+    assert verdict.digest is not None
+    waiting = step.runs.waiting(conn, step.lease.partition)
+    if waiting and waiting.plan_digest == verdict.digest:
+        _discard(step, waiting, conn)
+        step.runs.update_hold(conn, waiting.id, step_id=step.id)
+        return waiting.id
+    supersede(step, conn)
+    return step.runs.add_hold(conn, step.lease.partition, step.id, verdict.digest, verdict.overruns)
+
+
+def supersede(step: Step, conn: Transaction) -> None:
+    """A newer plan takes the place of one that waits."""
+    waiting = step.runs.waiting(conn, step.lease.partition)
+    if waiting:
+        step.runs.update_hold(conn, waiting.id, state="superseded")
+        _discard(step, waiting, conn)
+
+
+def _discard(step: Step, old: HoldRow, conn: Transaction) -> None:
+    step.runs.update_step(conn, old.step, state="superseded")
+    step.draft.of(old.step).clear(conn, keep_changes=True)

@@ -1,0 +1,234 @@
+"""SETTLE: what can only be known once a stream, or the whole read, has ended."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from syncd.changes import Decisions, LinkFact, LinkState, LinkWrite, Quarantined
+from syncd.connectors.base import Deletes, Repeats, Stream
+from syncd.failpoints import reach
+from syncd.mapping.gone import plan_gone
+from syncd.mapping.page import Page
+from syncd.mapping.sites import fallback_site
+from syncd.store.database import Transaction
+from syncd.store.draft import DraftPage, repeated
+from syncd.sync.step import PAGE_OF_SETTLING, Progress, Step
+
+DUPLICATE = "duplicate_key"
+SHARED = "shared_key"
+
+
+def settle(step: Step) -> None:
+    """Default sites, then the sweep: after a complete read only."""
+    _add_main_sites(step)
+    reach("settle.sites")
+    if is_proven(step):
+        for stream in step.ended:
+            _sweep(step, stream)
+            reach("settle.sweep")
+    reach("settle.ended")
+
+
+def is_proven(step: Step) -> bool:
+    """Whether absence from this read may mean anything at all."""
+    return not step.keyless
+
+
+# -- one key, several items ------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """Where a repeated key stands: the read page, its raw bytes or digest (None: settled), and its
+    decision in the draft.
+    """
+
+    page: int
+    content: bytes | None = None
+    draft: tuple[int, int] | None = None
+
+
+Keep = Callable[[str, int], bool]
+
+
+def resolve_repeats(step: Step, stream: Stream) -> Keep:
+    """Settle keys that one read held more than once; tells which newcomers of which page stay."""
+    with step.facts.open():
+        conn = step.facts.conn
+        again = repeated(step.draft.seen(conn, stream.name))
+        conflicted = step.conflicted.get(stream.name, set())
+        again |= {hash(key) for key in conflicted}
+        if not again:
+            return lambda _key, _page: True
+        names, found = _occurrences(step, stream, again)
+    stays: dict[int, int] = {}
+    dropped: dict[int, set[int]] = defaultdict(set)
+    aside = []
+    for one, places in found.items():
+        key = names.get(one, "")
+        winner = None if key in conflicted else _winner(stream.repeats, places)
+        if winner is None and stream.repeats is Repeats.CONFLICT:
+            aside.append(_duplicate(stream, key))
+        stays[one] = winner.page if winner else -1
+        for place in places:
+            if place is not winner and place.draft:
+                dropped[place.draft[0]].add(place.draft[1])
+    _drop(step, dropped, lambda _page, _links: [])
+    _set_aside(step, stream, aside)
+    reach("settle.repeats")
+    return lambda key, page: stays.get(hash(key), page) == page
+
+
+def _occurrences(
+    step: Step, stream: Stream, again: set[int]
+) -> tuple[dict[int, str], dict[int, list[Occurrence]]]:
+    names: dict[int, str] = {}
+    places: dict[tuple[int, int], Occurrence] = {}
+    found: dict[int, list[Occurrence]] = defaultdict(list)
+    conn = step.facts.conn
+    for seen in step.draft.seen_pages(conn, stream.name):
+        hashes = array("q")
+        hashes.frombytes(seen.keys)
+        for one in again.intersection(hashes):
+            places[seen.page, one] = Occurrence(seen.page)
+            found[one].append(places[seen.page, one])
+        for key, raw in seen.newcomers:
+            if hash(key) in again:
+                names[hash(key)] = key
+                places[seen.page, hash(key)].content = raw
+    for page in step.draft.pages(conn, stream.name):
+        for at, link in enumerate(page.body.links):
+            spot = places.get((page.source_page, hash(link.key)))
+            if spot is not None:
+                names[hash(link.key)] = link.key
+                spot.content, spot.draft = link.raw, (page.page, at)
+    return names, found
+
+
+def _winner(repeats: Repeats, places: Sequence[Occurrence]) -> Occurrence | None:
+    """The occurrence that counts: the last, or, where a key may not repeat, the one that all equal."""
+    if repeats is Repeats.LAST:
+        return places[-1]
+    return places[0] if len({place.content for place in places}) == 1 else None
+
+
+def _duplicate(stream: Stream, key: str) -> Quarantined:
+    message = "the source holds this key more than once, with different content: none is believed"
+    return Quarantined(stream.name, key, DUPLICATE, message, (), None)
+
+
+# -- several newcomers, one claim ------------------------------------------------------------------
+
+
+def resolve_conflicts(step: Step, stream: Stream) -> None:
+    """Set aside all newcomers of the stream that claim the same entity or the same unique key."""
+    with step.facts.open():
+        contested = step.draft.contested(step.facts.conn, stream.name)
+        if not contested:
+            return
+        places = step.draft.claimants(step.facts.conn, stream.name, contested)
+
+    def aside(page: DraftPage, links: Sequence[LinkWrite]) -> list[Quarantined]:
+        return [_shared(stream, link) for link in links]
+
+    links = _drop(step, places, aside)
+    for link in links:
+        known = {
+            "organizations": step.context.directory.clients,
+            "locations": step.context.directory.sites,
+        }
+        if link.stream in known:
+            known[link.stream][link.key] = None  # type: ignore[index]
+    reach("settle.conflicts")
+
+
+def _shared(stream: Stream, link: LinkWrite) -> Quarantined:
+    message = "several new records claim the same user, client or unique key: none is believed"
+    return Quarantined(stream.name, link.key, SHARED, message, (), link.raw)
+
+
+def _drop(
+    step: Step,
+    places: dict[int, set[int]],
+    aside: Callable[[DraftPage, Sequence[LinkWrite]], list[Quarantined]],
+) -> list[LinkWrite]:
+    """Take decisions out of draft pages; `aside` says what to quarantine instead."""
+    gone: list[LinkWrite] = []
+    for number, chosen in sorted(places.items()):
+        with step.facts.open():
+            page = step.draft.page(step.facts.conn, number)
+            links = [page.body.links[at] for at in sorted(chosen)]
+            instead = _not_yet_aside(step, page.stream, aside(page, links))
+            kept = {one.key for one in links} - {one.key for one in instead}
+        page.body.healed = [pair for pair in page.body.healed if pair[1] not in kept]
+        page.body.quarantined += instead
+
+        def write(conn: Transaction, page: DraftPage = page, chosen: set[int] = chosen) -> None:
+            step.draft.drop(conn, page, chosen)
+            step.draft.rewrite(conn, page)
+
+        step.write(write)
+        step.counts["quarantined"] += len(instead)
+        gone += links
+    return gone
+
+
+def _set_aside(step: Step, stream: Stream, aside: list[Quarantined]) -> None:
+    if aside:
+        with step.facts.open():
+            fresh = _not_yet_aside(step, stream.name, aside)
+        step.store(stream.name, PAGE_OF_SETTLING, Decisions(quarantined=fresh))
+
+
+def _not_yet_aside(step: Step, stream: str, aside: list[Quarantined]) -> list[Quarantined]:
+    if not aside:
+        return []
+    stored = step.facts.quarantined(stream, [one.key for one in aside])
+    return [one for one in aside if stored.get(one.key) != (one.code, one.message)]
+
+
+# -- sites and absence -----------------------------------------------------------------------------
+
+
+def _add_main_sites(step: Step) -> None:
+    """A client that this plan creates and gives no site gets its main site."""
+    directory = step.context.directory
+    bare = [
+        ref
+        for ref in directory.clients.values()
+        if ref and ref.new and ref.id not in directory.with_sites
+    ]
+    if bare:
+        page = Page()
+        for ref in bare:
+            fallback_site(step.context, ref, "main", page)
+        step.store("", PAGE_OF_SETTLING, page.out)
+
+
+def _sweep(step: Step, stream: Stream) -> None:
+    """Plan for what a complete read did not mention, where absence means something."""
+    if step.connector.deletes(stream) is not Deletes.ABSENCE:
+        return
+    if stream.name in step.cursors and not step.full:
+        return
+    people = stream.name == "people"
+    states = (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
+    with step.facts.open():
+        seen = set(step.draft.seen(step.facts.conn, stream.name))
+        absent: list[list[LinkFact]] = []
+        for links in step.facts.living(stream.name, states):
+            absent.append([link for link in links if hash(link.key) not in seen])
+            step.counts[f"living {stream.name}"] += len(links)
+    done = 0
+    for links in absent:
+        if not links:
+            continue
+        page = Page()
+        with step.facts.open():
+            plan_gone(step.context, stream.name, links, "absent", page)
+        step.store(stream.name, PAGE_OF_SETTLING, page.out)
+        done += len(links)
+        step.report(Progress("sweep", stream.name, done, None))

@@ -1,0 +1,101 @@
+"""One step at work: everything that its phases share."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from syncd.changes import Decisions
+from syncd.connectors.base import Connector, Partition, Stream
+from syncd.errors import Cancelled, Interrupted
+from syncd.mapping.page import Context
+from syncd.mapping.planner import Planner
+from syncd.store.database import Database, Transaction
+from syncd.store.draft import Draft
+from syncd.store.facts import StoreFacts
+from syncd.store.leases import Lease
+from syncd.store.runs import Runs
+
+PAGE_OF_NEWCOMERS = -1
+PAGE_OF_SETTLING = -2
+"""Source pages of decisions that no single read page led to."""
+
+
+class Progress(NamedTuple):
+    """Where a step is. `total` is None while nobody knows."""
+
+    phase: str
+    stream: str
+    done: int
+    total: int | None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Step:
+    """A claimed step. Its phases read the connector, plan through `planner` and write to `draft`."""
+
+    id: int
+    run: int
+    connection: str
+    database: Database
+    runs: Runs
+    connector: Connector[Any]
+    partition: Partition
+    lease: Lease
+    draft: Draft
+    facts: StoreFacts
+    context: Context
+    planner: Planner
+    digest_key: bytes
+    """Of the mapping and all else that decides what an item means: part of every item's digest."""
+    cursors: dict[str, str]
+    report: Report
+    stop: threading.Event
+    full: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    notices: list[str] = field(default_factory=list)
+    next_cursors: dict[str, str] = field(default_factory=dict)
+    ended: list[Stream] = field(default_factory=list)
+    """Streams that were read to their end."""
+    keyless: bool = False
+    """Some item had no key: nothing can be said about what is absent."""
+    conflicted: dict[str, set[str]] = field(default_factory=dict)
+    """Per stream: keys that one page held twice with different content."""
+
+    def write(self, work: Callable[[Transaction], None]) -> None:
+        """One transaction of this step; refused if the lease is lost."""
+
+        def guarded(conn: Transaction) -> None:
+            self.lease.hold(self.database, conn)
+            work(conn)
+
+        self.database.transact(guarded)
+
+    def store(self, stream: str, source_page: int, decisions: Decisions) -> None:
+        """Add a page of decisions to the draft, in a transaction of its own."""
+        self.write(lambda conn: self.draft.add(conn, stream, source_page, decisions))
+        self.draft.advance(decisions)
+        self.count(decisions)
+
+    def count(self, decisions: Decisions) -> None:
+        """Remember what a stored page held, for the run's report."""
+        self.counts["quarantined"] += len(decisions.quarantined)
+        self.counts["notices"] += len(decisions.notices)
+        for notice in decisions.notices[: max(0, 200 - len(self.notices))]:
+            self.notices.append(f"{notice.stream} {notice.key}: {notice.message}")
+
+    def stop_if_cancelled(self) -> None:
+        """Raise Cancelled when someone asked the run, or Interrupted when someone asked this
+        process, to stop.
+        """
+        if self.stop.is_set():
+            raise Interrupted("stopped on request; the next sync starts this read again")
+        with self.database.read() as conn:
+            if self.runs.cancel_requested(conn, self.run):
+                raise Cancelled("cancelled on request; the cursor stays where it was")

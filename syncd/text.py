@@ -1,0 +1,38 @@
+"""Text as people type it, made safe to show (`clean`) and safe to compare (`fold`)."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_CONTROLS = {
+    code: None for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n\r\x85"
+}
+_INVISIBLE = dict.fromkeys(
+    [0x200B, 0x2060, 0xFEFF, 0x00AD, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
+_UNSAFE = {**_CONTROLS, **_INVISIBLE, **_SURROGATES}
+_JOINERS = dict.fromkeys([0x200C, 0x200D, 0x200E, 0x200F, 0x034F, 0x180E])
+
+
+def clean(value: str) -> str:
+    """`value` without what must not be stored or shown: NUL and controls, zero-width and
+    direction-override characters, lone surrogates, and white space (NBSP too) at both ends.
+
+    Composed to NFC, so that `é` is one character whoever typed it. Joiners that scripts need stay.
+    """
+    if value.isascii() and value.isprintable():
+        return value.strip()
+    return unicodedata.normalize("NFC", value.translate(_UNSAFE)).strip()
+
+
+def fold(value: str) -> str:
+    """`value` as a match key: NFKC, case folded, zero-width removed, white space collapsed.
+
+    Two spellings of one thing fold to the same text on every database; "" never matches.
+    """
+    if value.isascii() and value.isprintable() and "  " not in value:
+        return value.strip().lower()
+    bare = value.translate(_UNSAFE).translate(_JOINERS)
+    folded = unicodedata.normalize("NFKC", bare).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

@@ -1,0 +1,463 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from syncd import settings, toml_file
+from syncd.errors import ConfigError
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty configuration in ./config, and no SYNCD_ variable from outside."""
+    for name in [name for name in os.environ if name.startswith("SYNCD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "syncd.toml").touch()
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def write(folder: Path) -> Write:
+    def write(name: str, text: str) -> Path:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def refusal() -> str:
+    """The text of the ConfigError that loading raises; it never drags the values along."""
+    with pytest.raises(ConfigError) as caught:
+        settings.load()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return str(caught.value)
+
+
+# -- where -----------------------------------------------------------------------------------------
+
+
+def test_an_empty_file_is_a_working_configuration(folder: Path) -> None:
+    loaded = settings.load()
+    assert loaded.folder == folder
+    assert loaded.database.url.get_secret_value() == f"sqlite:///{folder}/syncd.db"
+    assert (loaded.log.level, loaded.log.format) == ("info", "console")
+    assert loaded.engine.model_dump() == {"page_size": 2000, "threads": 2, "lease_seconds": 60}
+    assert (loaded.precedence, loaded.connections, loaded.mappings) == ({}, {}, {})
+
+
+def test_the_folder_is_the_argument_then_the_variable_then_config_then_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("argument", "variable", "."):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "syncd.toml").touch()
+    monkeypatch.setenv("SYNCD_CONFIG", "variable")
+    assert settings.load(Path("argument")).folder == tmp_path / "argument"
+    assert settings.load().folder == tmp_path / "variable"
+    monkeypatch.delenv("SYNCD_CONFIG")
+    assert settings.load().folder == tmp_path / "config"
+    (tmp_path / "config" / "syncd.toml").unlink()
+    assert settings.load().folder == tmp_path
+
+
+def test_no_configuration_says_how_to_make_one(folder: Path) -> None:
+    (folder / "syncd.toml").unlink()
+    assert "syncd init" in refusal()
+
+
+def test_a_named_folder_is_never_replaced_by_another(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="elsewhere"):
+        settings.load(Path("elsewhere"))
+
+
+# -- errors name the file and the line -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[log]\n\nlevel = 'loud'\n", "config/syncd.toml:3: log.level: Input should be 'debug', "),
+        ("[engine]\npage_size = 0\n", "config/syncd.toml:2: engine.page_size: Input should be gr"),
+        ("log.level = 1\n", "config/syncd.toml:1: log.level: "),
+        ("engine = 3\n", "config/syncd.toml:1: engine: "),
+        ("[log]\nlevel = 'info'\nlevel = 'info'\n", "config/syncd.toml:3: not valid TOML: "),
+        ("[log]\nlevel = \n", "config/syncd.toml:2: not valid TOML: "),
+        ("[log]\nlevel = [\n", "config/syncd.toml:2: not valid TOML: "),
+        (
+            "[database]\nurl = 'mysql://h/d'",
+            "config/syncd.toml:2: database.url: write sqlite:///FILE or postgresql+psycopg://",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(write: Write, text: str, message: str) -> None:
+    write("syncd.toml", text)
+    assert refusal().startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[engine]\n\npage_sise = 5\n",
+            'config/syncd.toml:3: engine.page_sise: unknown key; did you mean "page_size"?',
+        ),
+        ("[databse]\n", 'config/syncd.toml:1: databse: unknown key; did you mean "database"?'),
+        (
+            "[log]\nx = 1\n",
+            "config/syncd.toml:2: log.x: unknown key; known are format, level",
+        ),
+    ],
+)
+def test_an_unknown_key_is_an_error_with_a_suggestion(
+    write: Write, text: str, message: str
+) -> None:
+    write("syncd.toml", text)
+    assert refusal() == message
+
+
+def test_all_wrong_keys_of_a_file_are_reported_at_once(write: Write) -> None:
+    write("syncd.toml", "[log]\nlevel = 'loud'\n[engine]\nthreads = 0\n")
+    assert [line.split(": ")[0] for line in refusal().splitlines()] == [
+        "config/syncd.toml:2",
+        "config/syncd.toml:4",
+    ]
+
+
+def test_text_that_is_not_utf8_is_refused(folder: Path) -> None:
+    (folder / "syncd.toml").write_bytes(b"# caf\xe9\n")
+    assert refusal() == "config/syncd.toml: is not UTF-8 text (byte 5)"
+
+
+def test_marks_of_windows_editors_are_accepted(folder: Path) -> None:
+    (folder / "syncd.toml").write_bytes(b"\xef\xbb\xbf[log]\r\nlevel = 'debug'\r\n")
+    assert settings.load().log.level == "debug"
+
+
+# -- the environment -------------------------------------------------------------------------------
+
+
+def test_a_variable_wins_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("syncd.toml", "[log]\nlevel = 'error'\nformat = 'json'\n[engine]\nthreads = 4\n")
+    monkeypatch.setenv("SYNCD_LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("SYNCD_ENGINE_PAGE_SIZE", "17")
+    monkeypatch.setenv("SYNCD_DATABASE_URL", "postgres://u:p@h/d")
+    loaded = settings.load()
+    assert (loaded.log.level, loaded.log.format) == ("debug", "json")
+    assert (loaded.engine.threads, loaded.engine.page_size) == (4, 17)
+    assert loaded.database.url.get_secret_value() == "postgresql+psycopg://u:p@h/d"
+
+
+def test_a_wrong_variable_is_named_instead_of_the_file(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("syncd.toml", "[log]\nlevel = 'info'\n")
+    monkeypatch.setenv("SYNCD_LOG_LEVEL", "hunter2")
+    assert refusal().startswith("SYNCD_LOG_LEVEL: Input should be 'debug'")
+    assert "hunter2" not in refusal()
+
+
+def test_a_misspelled_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_DATABASE_ULR", "x")
+    assert "SYNCD_DATABASE_ULR" in refusal()
+    assert 'did you mean "SYNCD_DATABASE_URL"?' in refusal()
+
+
+# -- ${…} ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("${NAME}", "anna"),
+        ("a-${NAME}-${NAME}", "a-anna-anna"),
+        ("${UNSET:-fallback}", "fallback"),
+        ("${EMPTY:-fallback}", "fallback"),
+        ("${UNSET:-}", ""),
+        ("${EMPTY}", ""),
+        ("${NAME:-fallback}", "anna"),
+        ("${file:secret.txt}", "two\nlines"),
+        ("$${NAME} costs $5", "${NAME} costs $5"),
+        ("{given_name} $", "{given_name} $"),
+    ],
+)
+def test_references_are_filled_in(
+    write: Write, monkeypatch: pytest.MonkeyPatch, written: str, value: str
+) -> None:
+    monkeypatch.setenv("NAME", "anna")
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.delenv("UNSET", raising=False)
+    write("secret.txt", "two\nlines\r\n")
+    write("mappings/csv.toml", "")
+    write(
+        "connections/a.toml",
+        f"connector = 'csv'\n[config]\nplain = '{written}'\ndeep = [{{ x = '{written}' }}]\n",
+    )
+    config = settings.load().connections["a"].config
+    assert config == {"plain": value, "deep": [{"x": value}]}
+
+
+def test_a_filled_in_value_is_not_filled_in_again(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTER", "${INNER}")
+    write("mappings/csv.toml", "")
+    write("connections/a.toml", "connector = 'csv'\nconfig.x = '${OUTER}'")
+    assert settings.load().connections["a"].config == {"x": "${INNER}"}
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("${UNSET}", "the environment variable UNSET is not set"),
+        ("${}", "write ${NAME}, "),
+        ("${not closed", "write ${NAME}, "),
+        ("${A${B}}", "write ${NAME}, "),
+        ("${file:missing}", "cannot be read: No such file"),
+        ("${file:.}", "cannot be read: Is a directory"),
+        ("${file:/dev/zero}", "is larger than 64 KiB"),
+        ("${file:binary}", "is not UTF-8 text"),
+    ],
+)
+def test_a_reference_to_nothing_names_file_line_and_key(
+    folder: Path, write: Write, written: str, problem: str
+) -> None:
+    (folder / "binary").write_bytes(b"\xff\xfe")
+    write("syncd.toml", f"[database]\n# the URL\nurl = '{written}'\n")
+    assert refusal().startswith("config/syncd.toml:3: database.url: ")
+    assert problem in refusal()
+
+
+class Loose(BaseModel):
+    """A stranger's model whose own messages repeat the value."""
+
+    token: str
+    kind: Literal["a", "b"] = "a"
+
+    @field_validator("token")
+    @classmethod
+    def _chatty(cls, value: str) -> str:
+        raise ValueError(f"{value} is refused")
+
+
+def test_no_error_ever_shows_a_value_from_outside(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2")
+    write("mappings/csv.toml", "")
+    write(
+        "connections/a.toml",
+        "connector = 'csv'\n[config]\ntoken = '${TOKEN}'\nkind = '${TOKEN}'\n",
+    )
+    connection = settings.load().connections["a"]
+    with pytest.raises(ValidationError) as caught:
+        Loose.model_validate(connection.config)
+    text = str(connection.explain(caught.value, Loose))
+    assert text.splitlines() == [
+        "config/connections/a.toml:3: config.token: *** is refused",
+        "config/connections/a.toml:4: config.kind: Input should be 'a' or 'b'",
+    ]
+    assert "hunter2" not in repr(settings.load())
+
+
+# -- the database's URL ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "opened"),
+    [
+        ("sqlite:///data/x.db", "sqlite:///{folder}/data/x.db"),
+        ("sqlite:///../x.db?timeout=5", "sqlite:///{folder}/../x.db?timeout=5"),
+        ("sqlite+pysqlite:///x.db", "sqlite+pysqlite:///{folder}/x.db"),
+        ("sqlite:////var/x.db", "sqlite:////var/x.db"),
+        ("sqlite://", "sqlite://"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("postgresql://h/d", "postgresql+psycopg://h/d"),
+        ("postgresql+psycopg:///d?host=/run/pg", "postgresql+psycopg:///d?host=/run/pg"),
+    ],
+)
+def test_a_relative_file_lies_in_the_folder(
+    folder: Path, write: Write, written: str, opened: str
+) -> None:
+    write("syncd.toml", f"[database]\nurl = '{written}'\n")
+    url = settings.load().database.url.get_secret_value()
+    assert url == opened.format(folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("postgresql+psycopg://u:hunter2@h:5/d?x=1", "postgresql+psycopg://u:***@h:5/d?x=1"),
+        ("postgresql+psycopg://u:h/u?n@ter2@h/d", "postgresql+psycopg://u:***@h/d"),
+        (
+            "postgresql+psycopg://h/d?user=u&password=hunter2&x=1",
+            "postgresql+psycopg://h/d?user=u&password=***&x=1",
+        ),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("sqlite:////var/a:b.db", "sqlite:////var/a:b.db"),
+    ],
+)
+def test_the_safe_url_has_no_password(write: Write, url: str, safe: str) -> None:
+    write("syncd.toml", f"[database]\nurl = '{url}'\n")
+    loaded = settings.load()
+    assert loaded.database.safe_url() == safe
+    assert "hunter2" not in repr(loaded)
+
+
+# -- connections and mappings ----------------------------------------------------------------------
+
+
+def test_a_connection_is_named_by_its_file(write: Write) -> None:
+    write("mappings/hr.toml", "[user]\nmatch = ['email']\n")
+    write(
+        "connections/people-1.toml",
+        "connector = 'csv'\nmapping = 'hr'\ndescription = 'x'\n[config]\nkey = 'email'\n",
+    )
+    write("connections/.hidden.toml", "not TOML")
+    write("connections/people.toml~", "not TOML")
+    loaded = settings.load()
+    assert list(loaded.connections) == ["people-1"]
+    connection = loaded.connection("people-1")
+    assert (connection.connector, connection.mapping) == ("csv", "hr")
+    assert (connection.description, connection.config) == ("x", {"key": "email"})
+    assert loaded.mappings["hr"].data == {"user": {"match": ["email"]}}
+    assert loaded.mappings["hr"].path == "config/mappings/hr.toml"
+
+
+@pytest.mark.parametrize("name", ["People", "a b", "local", "ö", "x" * 65])
+def test_a_name_that_cannot_be_used_is_refused(write: Write, name: str) -> None:
+    write(f"connections/{name}.toml", "connector = 'csv'")
+    assert "rename this file" in refusal()
+
+
+def test_an_unknown_connection_is_answered_with_the_nearest(write: Write) -> None:
+    write("mappings/csv.toml", "")
+    write("connections/people.toml", "connector = 'csv'")
+    with pytest.raises(ConfigError, match='no connection "peple"; did you mean "people"'):
+        settings.load().connection("peple")
+
+
+def test_a_connection_without_a_connector_is_refused(write: Write) -> None:
+    write("connections/a.toml", "description = 'x'\n")
+    assert refusal() == "config/connections/a.toml: connector: is missing"
+
+
+def test_the_mapping_is_the_named_one_then_that_of_the_connector_then_the_shipped_one(
+    write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shipped = tmp_path / "mapping" / "defaults"
+    shipped.mkdir(parents=True)
+    (shipped / "csv.toml").write_text("[site]\nmain = 'Shipped'\n", encoding="utf-8")
+    monkeypatch.setattr(settings.resources, "files", lambda package: tmp_path)
+    write("connections/a.toml", "connector = 'csv'")
+    assert settings.load().mappings["csv"].data == {"site": {"main": "Shipped"}}
+    write("mappings/csv.toml", "[site]\nmain = 'Ours'\n")
+    loaded = settings.load()
+    assert loaded.mappings[loaded.connections["a"].mapping].data == {"site": {"main": "Ours"}}
+    write("mappings/other.toml", "")
+    write("connections/a.toml", "connector = 'csv'\nmapping = 'other'")
+    assert settings.load().connections["a"].mapping == "other"
+
+
+@pytest.mark.parametrize("name", ["peple", "../syncd", "/etc/passwd"])
+def test_a_misspelled_mapping_never_falls_back(write: Write, name: str) -> None:
+    write("mappings/people.toml", "")
+    write("connections/a.toml", f"connector = 'csv'\n\nmapping = '{name}'\n")
+    assert refusal().startswith("config/connections/a.toml:3: mapping: there is no mappings/")
+
+
+@pytest.mark.parametrize("key", ['"user.phone"', "user.phone"])
+def test_precedence_names_fields_with_or_without_quotes(write: Write, key: str) -> None:
+    write("mappings/csv.toml", "")
+    write("connections/a.toml", "connector = 'csv'")
+    write("syncd.toml", f"[precedence]\ndefault = ['a']\n{key} = ['a']\n")
+    assert settings.load().precedence == {"default": ["a"], "user.phone": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('default = ["b"]', 'there is no connection "b"'),
+        ('phone = ["a"]', 'write "default" or a field such as "user.phone"'),
+        ("default = 3", "Input should be a valid list"),
+    ],
+)
+def test_wrong_precedence_is_refused_with_its_line(write: Write, line: str, problem: str) -> None:
+    write("mappings/csv.toml", "")
+    write("connections/a.toml", "connector = 'csv'")
+    write("syncd.toml", f"[precedence]\n\n{line}\n")
+    assert refusal().startswith("config/syncd.toml:3: precedence.")
+    assert problem in refusal()
+
+
+def test_the_sample_configuration_is_valid() -> None:
+    loaded = settings.load(Path(__file__).parents[1] / "config")
+    assert list(loaded.connections) == ["people"]
+    assert loaded.mappings["people"].data["user"]["match"] == ["email", "login"]
+
+
+# -- explain, for what others validate -------------------------------------------------------------
+
+
+class Rule(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(alias="from")
+    when: Literal["create", "empty"] = "empty"
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    fields: dict[str, str | list[str] | Rule] = {}
+    rules: list[Rule] = []
+
+
+TEXT = '''
+# fields = "not here"
+[fields]
+text = """
+phone = "not here"
+"""
+"phone" = { from = "x", whn = "empty" }
+name = { }
+
+[[rules]]
+from = "a"
+[[rules]]
+from = "b"
+when = "never"
+'''
+
+
+def test_explain_finds_the_line_through_unions_quotes_and_tables_in_lists() -> None:
+    file = toml_file.parse(TEXT, "m", "m.toml", Path())
+    with pytest.raises(ValidationError) as caught:
+        Table.model_validate(file.data)
+    lines = str(file.explain(caught.value, Table)).splitlines()
+    assert [line for line in lines if "whn" in line or "when" in line] == [
+        'm.toml:7: fields.phone.whn: unknown key; did you mean "when"?',
+        "m.toml:14: rules.1.when: Input should be 'create' or 'empty'",
+    ]
+    assert [line.rpartition(":")[0] for line in lines if "from" in line] == [
+        "m.toml:8: fields.name.from"
+    ]
+    assert all(line.startswith("m.toml:") for line in lines)
+
+
+def test_a_key_that_is_not_in_the_text_gets_the_line_of_its_table() -> None:
+    file = toml_file.parse("[a]\nx = 1\n[b]\n", "m", "m.toml", Path())
+    assert file.line_of(("b", "missing")) == 3
+    assert file.line_of(("c",)) is None
+    assert str(file.error(("b", "key"), "is wrong")) == "m.toml:3: b.key: is wrong"
