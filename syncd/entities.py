@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 
@@ -97,6 +97,30 @@ CUSTOM = "custom."
 MAIN_SITE = "Main"
 LOCAL = "local"
 """The owner of a value that a person set."""
+
+
+@dataclass(slots=True)
+class Entity:
+    """A stored client, site or user: its non-blank values (custom fields as `custom.NAME`)."""
+
+    id: UUID
+    kind: Kind
+    client: UUID | None
+    site: UUID | None
+    values: dict[str, Any]
+    overrides: dict[str, Any]
+    provenance: dict[str, str]
+    retired: bool
+
+    @property
+    def active(self) -> bool:
+        return bool(self.values.get("active"))
+
+    def owner(self, name: str) -> str | None:
+        """The connection that gave the value of field `name`, `local`, or None."""
+        if name in self.overrides:
+            return "local"
+        return self.provenance.get(name) or self.provenance.get("*")
 
 
 class _Clock(threading.local):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd.changes import Action, Change, LinkState, Situation
-from syncd.entities import Kind, new_id
+from syncd.entities import Entity, Kind, new_id
 from syncd.mapping import normalize
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
-from syncd.mapping.view import ClientRef, Entity, client_ref
+from syncd.mapping.view import ClientRef, client_ref
 from syncd.records import Organization
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 from syncd.mapping.fields import Rules
 from syncd.mapping.page import Context, Page
 from syncd.mapping.rules import GoneRule
-from syncd.mapping.view import Entity
 
 HOUR = 3600.0
 DAY = 86_400.0

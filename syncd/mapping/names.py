@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Kind
+from syncd.mapping.casts import custom_field
 from syncd.records import Location, Organization, Person, Record
 
 IDENTITY = "identity"
@@ -142,7 +143,9 @@ def suggestion(wrong: str, known: Iterable[str]) -> str:
 
 def target(kind: Kind, name: str) -> str:
     """The field of an entity that `name` means; raises a telling ValueError if there is none."""
-    if name.startswith(CUSTOM) and name != CUSTOM:
+    if name.startswith(CUSTOM):
+        if custom_field(name) is None:
+            raise ValueError(f"{name!r} is not a name that a custom field can have")
         return name
     name = _ALIASES[kind].get(name, name)
     settable = {field.name for field in FIELDS[kind].values() if not field.local}

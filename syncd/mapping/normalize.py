@@ -117,15 +117,14 @@ def domain(text: str) -> str:
     Internationalized names come out in Unicode, so that `xn--mller-kva.de` is `müller.de`.
     """
     host = clean(text).lower()
+    if not host.isascii():
+        host = clean(unicodedata.normalize("NFKC", host).lower())
     if scheme := _SCHEME(host):
         rest = host[scheme.end() :]
         host = rest if scheme[0].endswith("//") or not rest[:1].isdigit() else host
     host = re.split(r"[/?#\s]", host, maxsplit=1)[0].rpartition("@")[2]
     host = host.partition(":")[0].strip(".").removeprefix("www.")
-    if host.isascii() and "xn--" not in host:
-        return host
-    labels = unicodedata.normalize("NFKC", host).lower().split(".")
-    return unicodedata.normalize("NFC", ".".join(map(_unicode_label, labels)))
+    return ".".join(map(_unicode_label, host.split("."))) if "xn--" in host else host
 
 
 def _unicode_label(label: str) -> str:

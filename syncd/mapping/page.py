@@ -8,10 +8,10 @@ from uuid import UUID
 
 from syncd.changes import Action, Change, Decisions, Effect, LinkFact, LinkState, LinkWrite, Notice
 from syncd.changes import Quarantined
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.values import Difference, Precedence
-from syncd.mapping.view import Directory, Entity, Facts
+from syncd.mapping.view import Directory, Facts
 from syncd.records import Location, Organization, Person, Record
 
 KIND_OF: dict[type[Record], Kind] = {

@@ -71,6 +71,9 @@ class FieldRule(_Strict):
         return self
 
 
+_SOURCE_KEYS = {"from", "expr", "value"}
+
+
 def _as_table(entry: object) -> object:
     if entry is True:
         raise ValueError("`true` is no source; give one, or `false` to leave the field alone")
@@ -83,9 +86,6 @@ def _laid_over_default(entry: object, default: object) -> object:
     if isinstance(table, dict) and isinstance(base, dict) and not table.keys() & _SOURCE_KEYS:
         return {**base, **table}
     return table
-
-
-_SOURCE_KEYS = {"from", "expr", "value"}
 
 
 def _spelled_flat(entries: dict[str, Any]) -> dict[str, Any]:

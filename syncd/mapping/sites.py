@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from syncd.changes import Action, Change, LinkState, Situation
-from syncd.entities import Kind, new_id
+from syncd.entities import Entity, Kind, new_id
 from syncd.mapping import normalize
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
-from syncd.mapping.view import ClientRef, Entity, SiteRef
+from syncd.mapping.view import ClientRef, SiteRef
 from syncd.records import Location, Person
 
 

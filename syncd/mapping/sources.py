@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -178,7 +179,8 @@ def expression(kind: Kind, text: str, where: str) -> Callable[[Any], Any]:
         limit = f"{_LONGEST_EXPRESSION} characters"
         raise ConfigError(f"{where}: the expression is longer than {limit}")
     try:
-        parsed = jmespath.compile(text)
+        with warnings.catch_warnings(action="ignore"):  # `x` for `"x"` is outdated, not wrong
+            parsed = jmespath.compile(text)
     except (JMESPathError, ValueError) as problem:
         raise ConfigError(f"{where}: not a JMESPath expression: {problem}") from None
     except RecursionError:

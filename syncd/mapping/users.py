@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from syncd.changes import Action, Change, Effect, LinkState, Situation
-from syncd.entities import Kind, new_id
+from syncd.entities import Entity, Kind, new_id
 from syncd.mapping import normalize
 from syncd.mapping.gone import rule_for
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
-from syncd.mapping.view import ClientRef, Entity
+from syncd.mapping.view import ClientRef
 from syncd.records import Identity, Person
 
 OUT_OF_SCOPE = "out_of_scope"

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncd.changes import OWNERS, Effect
-from syncd.entities import KEY_FIELDS, LOCAL
+from syncd.entities import Entity, KEY_FIELDS, LOCAL
 from syncd.mapping.fields import KindRules, Mapped
-from syncd.mapping.view import Entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +23,8 @@ class Precedence:
 
     def yields_to(self, owner: str | None, kind: str, name: str) -> bool:
         """True if a value of this connection must not replace one that `owner` gave."""
-        if owner is None or owner == self.connection:
+        if owner in (None, LOCAL, self.connection):  # local and no override: it was released
             return False
-        if owner == LOCAL:
-            return True
         order = self.orders.get(f"{kind}.{name}") or self.orders.get("default", [])
         if self.connection not in order:
             return True

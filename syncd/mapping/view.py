@@ -12,33 +12,9 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from syncd.changes import LinkFact
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 from syncd.mapping import normalize
 from syncd.records import Identity
-
-
-@dataclass(slots=True)
-class Entity:
-    """A stored client, site or user: its non-blank values (custom fields as `custom.NAME`)."""
-
-    id: UUID
-    kind: Kind
-    client: UUID | None
-    site: UUID | None
-    values: dict[str, Any]
-    overrides: dict[str, Any]
-    provenance: dict[str, str]
-    retired: bool
-
-    @property
-    def active(self) -> bool:
-        return bool(self.values.get("active"))
-
-    def owner(self, name: str) -> str | None:
-        """The connection that gave the value of field `name`, `local`, or None."""
-        if name in self.overrides:
-            return "local"
-        return self.provenance.get(name) or self.provenance.get("*")
 
 
 class Tie(NamedTuple):

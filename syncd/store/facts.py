@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import LinkFact, LinkState
-from syncd.entities import CUSTOM, FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
@@ -20,19 +20,6 @@ from syncd.store.database import Database
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
-
-
-class EntityRow(NamedTuple):
-    """One stored client, site or user, as the mapping's `Entity` is built from it."""
-
-    id: UUID
-    kind: Kind
-    client: UUID | None
-    site: UUID | None
-    values: dict[str, Any]
-    overrides: dict[str, Any]
-    provenance: dict[str, str]
-    retired: bool
 
 
 class StoreTie(NamedTuple):
@@ -119,7 +106,7 @@ class StoreFacts:
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
 
-    def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, EntityRow]:
+    def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]:
         """Stored entities by id, retired ones too."""
         return load_entities(self.database, self.conn, kind, ids)
 
@@ -304,7 +291,7 @@ class StoreFacts:
 
 def load_entities(
     database: Database, conn: Connection, kind: Kind, ids: Collection[UUID]
-) -> dict[UUID, EntityRow]:
+) -> dict[UUID, Entity]:
     """Stored entities by id, retired ones too; unknown ids are left out."""
     table = t.TABLE_OF[kind]
     names = list(FIELDS[kind])
@@ -324,7 +311,7 @@ def load_entities(
                 values[CUSTOM + name] = value
             if row[3] is not None:
                 values["role"] = row[3]
-            found[row[0]] = EntityRow(
+            found[row[0]] = Entity(
                 row[0], kind, row[1], row[2], values, row[5] or {}, row[6], row[7]
             )
     return found

@@ -306,6 +306,10 @@ class Runs:
         """Set columns of a run."""
         conn.execute(sa.update(t.run).where(t.run.c.id == run).values(**values))
 
+    def reopen(self, conn: Connection, run: int) -> None:
+        """Open a closed run again: its held plan was approved."""
+        self.update_run(conn, run, state=OPEN, ended_at=None)
+
     def close_run(
         self, conn: Connection, run: int, state: str, counts: dict[str, Any], code: str | None,
         reason: str | None,
@@ -335,6 +339,10 @@ class Runs:
     def holds(self, conn: Connection, *states: str) -> list[HoldRow]:
         """Holds in one of the states, oldest first."""
         return self._holds(conn, t.hold.c.state.in_(states))
+
+    def hold(self, conn: Connection, hold: int) -> HoldRow:
+        """One hold."""
+        return self._holds(conn, t.hold.c.id == hold)[0]
 
     def hold_of(self, conn: Connection, run: int) -> list[HoldRow]:
         """Holds whose plan belongs to a run."""

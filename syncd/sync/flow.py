@@ -412,7 +412,7 @@ def _state_of(
         return "partial", "rejected", reason
     if totals.get("stale"):
         return "partial", "stale", "some changes no longer fitted and were left out"
-    if totals.get("in quarantine"):
+    if steps and steps[0].mode == "apply" and totals.get("in quarantine"):
         return "partial", "quarantine", "some records wait in quarantine"
     if "read people" in totals and not totals["read people"]:
         return "partial", "read_nobody", "the source held no people at all"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,10 +185,8 @@ def test_every_text_has_a_key_that_every_database_can_store(
 
 @given(st.sampled_from([*TRANSFORMS, "phone:GB"]), ANY_TEXT)
 def test_a_transform_gives_a_text_or_says_that_it_is_in_doubt(spec: str, text: str) -> None:
-    try:
+    with suppress(Doubtful):
         assert isinstance(transform(spec)(text), str)
-    except Doubtful:
-        pass
 
 
 # -- countries -------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_a_transform_gives_a_text_or_says_that_it_is_in_doubt(spec: str, text: s
         ("deutschland", "DE"),
         ("Österreich", "AT"),
         ("OSTERREICH", "AT"),
-        ("Côte d’Ivoire", "CI"),
+        ("Côte d\u2019Ivoire", "CI"),
         ("Trinidad & Tobago", "TT"),
         ("the Netherlands", "NL"),
         ("South Korea", "KR"),

@@ -174,6 +174,7 @@ def test_a_match_rule_may_be_composite_or_a_single_text() -> None:
         ('[user.fields]\nphone = "mobil"', "user.fields", 'did you mean "mobile"?'),
         ('[user.fields]\nphone = "licenses"', "user.fields", 'have no "licenses"'),
         ('[user.fields]\nphone = "extra."', "user.fields", "not the name of a field"),
+        ('[user.fields]\n"custom." = "mail"', "user.fields", "a custom field can have"),
         ("[user.fields]\nphone = true", "user.fields", "`false` to leave the field alone"),
         ("[user.fields]\nname = false", "user.fields", "a user needs one"),
         ('[user.fields]\ntitle = "mail"\njob_title = "mail"', "user.fields", "given twice"),

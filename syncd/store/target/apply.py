@@ -16,14 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import Action, Change, LinkWrite, Quarantined
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
 from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.draft import DraftPage
-from syncd.store.facts import EntityRow, StoreFacts, load_entities
+from syncd.store.facts import StoreFacts, load_entities
 from syncd.store.target import check, rows
 
 LINK_COLUMNS = (
@@ -87,7 +87,7 @@ class Target:
         )
 
     def _stale(
-        self, changes: Sequence[Change], stored: dict[UUID, EntityRow], facts: StoreFacts | None
+        self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
     ) -> dict[int, str]:
         stale = check.broken_updates(changes, stored)
         if self.careful and facts is not None:
@@ -115,7 +115,7 @@ class Target:
         self,
         conn: Connection,
         changes: Sequence[Change],
-        stored: dict[UUID, EntityRow],
+        stored: dict[UUID, Entity],
         stale: dict[int, str],
     ) -> None:
         inserts: dict[Kind, list[list[Any]]] = defaultdict(list)
@@ -264,12 +264,12 @@ def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Chan
 
 def _stored(
     database: Database, conn: Connection, changes: Sequence[Change]
-) -> dict[UUID, EntityRow]:
+) -> dict[UUID, Entity]:
     wanted: dict[Kind, set[UUID]] = defaultdict(set)
     for change in changes:
         if not check.creates(change) and change is not check.DROPPED:
             wanted[change.kind].add(change.entity)
-    stored: dict[UUID, EntityRow] = {}
+    stored: dict[UUID, Entity] = {}
     for kind, ids in wanted.items():
         stored.update(load_entities(database, conn, kind, ids))
     return stored

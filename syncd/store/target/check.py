@@ -8,8 +8,8 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import OVERRIDES, OWNERS, Action, Change, Effect
-from syncd.entities import Kind
-from syncd.store.facts import EntityRow, StoreFacts
+from syncd.entities import Entity, Kind
+from syncd.store.facts import StoreFacts
 
 DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
@@ -17,7 +17,7 @@ DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
 
-def broken_updates(changes: Sequence[Change], stored: dict[UUID, EntityRow]) -> dict[int, str]:
+def broken_updates(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[int, str]:
     """Places of changes whose entity is not as it was when they were decided, each with why."""
     broken = {}
     for place, change in enumerate(changes):
@@ -36,7 +36,7 @@ def creates(change: Change) -> bool:
     return change.action is Action.CREATE and not change.effects & Effect.REVIVES
 
 
-def _differs(change: Change, entity: EntityRow) -> list[str]:
+def _differs(change: Change, entity: Entity) -> list[str]:
     return [
         name
         for name, before in change.before.items()
@@ -44,7 +44,7 @@ def _differs(change: Change, entity: EntityRow) -> list[str]:
     ]
 
 
-def _current(entity: EntityRow, name: str) -> Any:
+def _current(entity: Entity, name: str) -> Any:
     if name == "client":
         return entity.client.hex if entity.client else None
     if name == "site":

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import OVERRIDES, OWNERS, Change
-from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, LOCAL, Kind
+from syncd.entities import CUSTOM, Entity, FIELDS, KEY_FIELDS, Kind, LOCAL
 from syncd.store.bulk import json_text
-from syncd.store.facts import EntityRow
 
 SPECIAL = frozenset({"client", "site", "role", "identities", "retired", OWNERS, OVERRIDES})
 """Names in a change that are not fields of the entity."""
@@ -46,7 +45,7 @@ def created(change: Change, connection: str) -> list[Any]:
 _ALL_LOCAL = json_text({"*": LOCAL})
 
 
-def changed(entity: EntityRow, change: Change, connection: str) -> list[Any]:
+def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     """The row of a stored entity with the change in force."""
     after = change.after
     values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
@@ -89,7 +88,7 @@ def _row(
     return row
 
 
-def _overrides(entity: EntityRow, after: dict[str, Any]) -> dict[str, Any] | None:
+def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
     given = after.get(OVERRIDES)
     if given is None:
         return entity.overrides or None
@@ -97,7 +96,7 @@ def _overrides(entity: EntityRow, after: dict[str, Any]) -> dict[str, Any] | Non
     return {name: value for name, value in merged.items() if value is not None} or None
 
 
-def _provenance(entity: EntityRow, change: Change, connection: str) -> dict[str, str]:
+def _provenance(entity: Entity, change: Change, connection: str) -> dict[str, str]:
     """Who owns each value from now on: the writer, or on an undo whoever owned it before."""
     owners = dict(entity.provenance)
     given = change.after.get(OWNERS) or {}

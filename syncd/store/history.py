@@ -1,0 +1,183 @@
+"""What past runs did, as an undo needs it: their changes, the links of then, and what others did since."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Action, Change, LinkState
+from syncd.entities import Kind
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Undoable:
+    """A run as the candidate of an undo; `steps` are (step, partition) that applied something."""
+
+    run: int
+    connection: int | None
+    connection_name: str | None
+    mode: str
+    state: str
+    undone_by: int | None
+    steps: tuple[tuple[int, int | None], ...]
+
+    def refusal(self) -> str | None:
+        """Why it cannot be undone, or None."""
+        if self.state == "open":
+            return "it is still open"
+        if self.undone_by is not None:
+            return f"run {self.undone_by} did so already"
+        if self.mode not in ("apply", "edit"):
+            return f"it is a run of mode {self.mode}"
+        return None if self.steps else "it applied nothing"
+
+
+class PastLink(NamedTuple):
+    """A link, and its item, as they were before a step."""
+
+    state: str
+    entity: UUID | None
+    matched_by: str
+    misses: int
+    missed_at: float | None
+    raw: bytes | None
+
+
+def undoable(conn: Connection, run: int) -> Undoable | None:
+    """The run, if there is one."""
+    r, s = t.run.c, t.step.c
+    query = (
+        sa.select(r.connection_id, t.connection.c.name, r.mode, r.state, r.undone_by)
+        .join(t.connection, t.connection.c.id == r.connection_id, isouter=True)
+        .where(r.id == run)
+    )
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    steps = sa.select(s.id, s.partition_id).where(s.run_id == run, s.applied_seq > 0)
+    found = tuple((one[0], one[1]) for one in conn.execute(steps.order_by(s.id.desc())))
+    return Undoable(run, *row, found)
+
+
+def undoes(conn: Connection, run: int) -> int | None:
+    """The run that this run undoes."""
+    return conn.execute(sa.select(t.run.c.undoes).where(t.run.c.id == run)).scalar()
+
+
+def applied(
+    conn: Connection, step: int, kind: Kind, before: int | None, limit: int
+) -> list[Change]:
+    """Changes of a step on one kind that are in force, newest first, with seq < before."""
+    c = t.change.c
+    last = sa.select(t.step.c.applied_seq).where(t.step.c.id == step).scalar_subquery()
+    query = sa.select(
+        c.kind, c.action, c.entity_id, c.client_id, c.stream, c.key, c.reason, c.after, c.before,
+        c.rule, c.effects, c.seq,
+    )  # fmt: skip
+    query = query.where(c.step_id == step, c.kind == kind, c.seq < last, c.outcome.is_(None))
+    if before is not None:
+        query = query.where(c.seq < before)
+    rows = conn.execute(query.order_by(c.seq.desc()).limit(limit))
+    return [Change(Kind(row[0]), Action(row[1]), *row[2:]) for row in rows]
+
+
+def past_links(
+    database: Database, conn: Connection, step: int, partition: int | None, page: Sequence[Change]
+) -> dict[tuple[str, str], PastLink]:
+    """The links of the page's changes as they were before the step; new ones are left out."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    for change in page:
+        if change.stream:
+            keys[change.stream].append(change.key)
+    c = t.item_history.c
+    query = sa.select(c.key, c.link, c.raw).where(c.step_id == step, c.partition_id == partition)
+    return {
+        (stream, key): _past(link, raw)
+        for stream, wanted in keys.items()
+        for chunk in bulk.chunks(wanted)
+        for key, link, raw in conn.execute(
+            query.where(c.stream == stream, database.among(c.key, chunk))
+        )
+    }
+
+
+def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
+    entity = link["entity"]
+    return PastLink(
+        str(link["state"]),
+        UUID(hex=str(entity)) if entity else None,
+        str(link["matched_by"]),
+        int(str(link["misses"])),
+        float(str(link["missed_at"])) if link["missed_at"] is not None else None,
+        raw,
+    )
+
+
+def kept_by_others(
+    database: Database, conn: Connection, step: int, page: Sequence[Change]
+) -> dict[UUID, str]:
+    """Created entities of the page that an undo must not retire, each with why."""
+    created = [change.entity for change in page if change.action is Action.CREATE]
+    kept: dict[UUID, str] = {}
+    for chunk in bulk.chunks(created):
+        kept |= _edited_since(database, conn, step, chunk)
+        kept |= _linked_elsewhere(database, conn, step, chunk)
+        kept |= _inhabited(database, conn, step, chunk)
+    return kept
+
+
+def _edited_since(
+    database: Database, conn: Connection, step: int, ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """Entities that a later step changed for good."""
+    c, s, r = t.change.c, t.step.c, t.run.c
+    query = (
+        sa.select(c.entity_id, r.id)
+        .join(t.step, s.id == c.step_id)
+        .join(t.run, r.id == s.run_id)
+        .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
+        .where(r.undone_by.is_(None), r.mode.in_(("apply", "edit")))
+        .where(database.among(c.entity_id, ids))
+    )
+    return {row[0]: f"run {row[1]} changed it since" for row in conn.execute(query)}
+
+
+def _linked_elsewhere(
+    database: Database, conn: Connection, step: int, ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """Entities that another partition's record is tied to."""
+    own = sa.select(t.step.c.partition_id).where(t.step.c.id == step).scalar_subquery()
+    c = t.link.c
+    query = sa.select(c.entity_id).where(
+        c.partition_id != own, c.state == LinkState.ALIVE, database.among(c.entity_id, ids)
+    )
+    return {row[0]: "another source has it too" for row in conn.execute(query)}
+
+
+def _inhabited(
+    database: Database, conn: Connection, step: int, ids: Sequence[UUID]
+) -> dict[UUID, str]:
+    """Clients and sites with users or sites that this step did not create."""
+    mine = sa.select(t.change.c.entity_id).where(
+        t.change.c.step_id == step, t.change.c.action == Action.CREATE
+    )
+    kept: dict[UUID, str] = {}
+    for table, column, what in (
+        (t.user, t.user.c.client_id, "users"),
+        (t.user, t.user.c.site_id, "users"),
+        (t.site, t.site.c.client_id, "sites"),
+    ):
+        query = sa.select(column).where(
+            sa.not_(table.c.retired), table.c.id.not_in(mine), database.among(column, ids)
+        )
+        kept |= {row[0]: f"it has {what} of another origin" for row in conn.execute(query)}
+    return kept

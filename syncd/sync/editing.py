@@ -1,0 +1,161 @@
+"""A person's own changes: the same ledger, the same apply, with an actor instead of a source.
+
+A value that a person set is an *override*: it stands whatever the sources say, until it is released.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from syncd.changes import OVERRIDES, Action, Change, Decisions
+from syncd.entities import CUSTOM, Entity, FIELDS, Field, Kind, LOCAL, MAIN_SITE, new_id
+from syncd.errors import UsageError
+from syncd.store.database import Transaction
+from syncd.store.draft import Draft
+from syncd.store.facts import load_entities
+from syncd.store.target import edits
+from syncd.sync.applying import Application
+from syncd.sync.engine import Engine
+from syncd.sync.flow import Outcome, close
+from syncd.text import clean
+
+ALIASES = {"title": "job_title", "emailaddress": "email", "phonenumber": "phone"}
+"""Headings of import sheets that people know better than our names."""
+TRUE = {"true", "yes", "1", "on"}
+FALSE = {"false", "no", "0", "off"}
+
+
+def set_values(
+    engine: Engine, kind: Kind, entity: UUID, values: dict[str, Any], actor: str
+) -> Outcome:
+    """Set fields of a client, site or user by hand; an empty text clears a field."""
+    stored = _stored(engine, kind, entity)
+    before: dict[str, Any] = {OVERRIDES: {}}
+    after: dict[str, Any] = {OVERRIDES: {}}
+    for given, text in values.items():
+        name = ALIASES.get(given, given)
+        value = _checked(kind, name, text)
+        after[OVERRIDES][name] = value if value is not None else ""
+        before[OVERRIDES][name] = stored.overrides.get(name)
+        if stored.values.get(name) != value:
+            before[name], after[name] = stored.values.get(name), value
+    change = _change(stored, Action.UPDATE, f"set by {actor}", before, after)
+    return _apply(engine, actor, [change])
+
+
+def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: str) -> Outcome:
+    """Give fields back to the sources: the values stay until a source says otherwise."""
+    stored = _stored(engine, kind, entity)
+    names = [ALIASES.get(given, given) for given in fields] or list(stored.overrides)
+    unset = [name for name in names if name not in stored.overrides]
+    if unset or not names:
+        which = ", ".join(unset) or "nothing"
+        raise UsageError(f"{which} is not set by hand here; set: {_list(stored.overrides)}")
+    before = {OVERRIDES: {name: stored.overrides[name] for name in names}}
+    after = {OVERRIDES: dict.fromkeys(names)}
+    change = _change(stored, Action.UPDATE, f"released by {actor}", before, after)
+    return _apply(engine, actor, [change])
+
+
+def add_user(
+    engine: Engine, client: UUID, values: dict[str, Any], actor: str, site: UUID | None = None
+) -> Outcome:
+    """Create a user by hand; its values are overrides, so that no source rewrites them silently."""
+    named = {ALIASES.get(given, given): text for given, text in values.items()}
+    checked = {name: _checked(Kind.USER, name, text) for name, text in named.items()}
+    given = {name: value for name, value in checked.items() if value is not None}
+    if not given.get("name"):
+        raise UsageError("a user needs a name: name='Ada Lovelace'")
+    owner = _stored(engine, Kind.CLIENT, client)
+    changes = []
+    home = site or engine.database.query(lambda conn: edits.main_site(conn, client))
+    if home is None:
+        main = {"name": owner.values.get("main_site_name", MAIN_SITE), "role": "main"}
+        home = new_id()
+        changes.append(_creation(Kind.SITE, home, client, {**main, "active": True}, actor))
+    values = {"active": True, **given, "site": home.hex, OVERRIDES: dict(given)}
+    changes.append(_creation(Kind.USER, new_id(), client, values, actor))
+    return _apply(engine, actor, changes)
+
+
+def _apply(engine: Engine, actor: str, changes: list[Change]) -> Outcome:
+    """One run of mode edit: its plan is stored, then applied, like any other."""
+
+    def work(conn: Transaction) -> tuple[int, int]:
+        run = engine.runs.insert_run(conn, None, "edit", actor)
+        step = engine.runs.add_step(conn, run, None)
+        draft = Draft(engine.database, step)
+        draft.add(conn, "", -1, Decisions(changes=changes))
+        engine.runs.update_step(conn, step, phase="apply", pages=1)
+        edits.unsettle(engine.database, conn, [change.entity for change in changes])
+        return run, step
+
+    run, step = engine.database.transact(work)
+    Application(
+        engine.database, engine.runs, step, run, None, LOCAL, {}, None, engine.report
+    ).run_to_end()
+    return close(engine, None, run)
+
+
+def _stored(engine: Engine, kind: Kind, entity: UUID) -> Entity:
+    found = engine.database.query(
+        lambda conn: load_entities(engine.database, conn, kind, [entity])
+    )
+    if entity not in found or found[entity].retired:
+        raise UsageError(f"there is no such {kind}")
+    return found[entity]
+
+
+def _change(
+    stored: Entity, action: Action, reason: str, before: dict[str, Any], after: dict[str, Any]
+) -> Change:
+    client = stored.id if stored.kind is Kind.CLIENT else stored.client
+    return Change(stored.kind, action, stored.id, client, "", "", reason, after, before)
+
+
+def _creation(
+    kind: Kind, entity: UUID, client: UUID, values: dict[str, Any], actor: str
+) -> Change:
+    return Change(kind, Action.CREATE, entity, client, "", "", f"added by {actor}", values)
+
+
+def _checked(kind: Kind, name: str, value: Any) -> Any:
+    """The value as it is kept, None for an empty one; UsageError says what the field takes."""
+    text = clean(str(value))
+    if name.startswith(CUSTOM):
+        return text or None
+    field = FIELDS[kind].get(name)
+    if field is None:
+        raise UsageError(f'a {kind} has no field "{name}"; it has: {_list(FIELDS[kind])}')
+    if not text:
+        if name in ("name", "active"):
+            raise UsageError(f"{name} cannot be empty")
+        return None
+    return _typed(field, text)
+
+
+def _typed(field: Field, text: str) -> Any:
+    if field.type == "bool":
+        word = text.lower()
+        if word not in TRUE | FALSE:
+            raise UsageError(f"{field.name} is yes or no")
+        return word in TRUE
+    if field.type == "date":
+        return _date(field.name, text)
+    if len(text) > field.width:
+        raise UsageError(f"{field.name} is at most {field.width} characters long")
+    return text
+
+
+def _date(name: str, text: str) -> str:
+    from datetime import date
+
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UsageError(f"{name} is a date like 2026-12-31") from None
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "nothing"
