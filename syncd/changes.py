@@ -9,7 +9,6 @@ from uuid import UUID
 
 from syncd.entities import Kind
 
-
 OWNERS = "@owners"
 """In `before` of a change: {field: connection} where another connection owned the value."""
 OVERRIDES = "@overrides"
@@ -42,7 +41,7 @@ class Action(StrEnum):
 
 
 class Effect(IntFlag):
-    """What else a change does that a guard counts. Stored as a number; bits never change meaning."""
+    """What else a change does that a guard counts. A stored number: bits never change meaning."""
 
     NONE = 0
     SITE_MOVE = 1
@@ -98,8 +97,8 @@ class LinkFact(NamedTuple):
 class LinkWrite(NamedTuple):
     """What becomes of one link when its item's decision is applied.
 
-    `digest` None leaves the item unsettled. `change` is the place, in its page, of the change that it
-    belongs to, -1 for none. `raw` None leaves the stored item as it is. Stored by position: add
+    `digest` None leaves the item unsettled. `change` is the place, in its page, of the change that
+    it belongs to, -1 for none. `raw` None leaves the stored item as it is. Stored by position: add
     fields at the end only.
     """
 

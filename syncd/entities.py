@@ -92,7 +92,7 @@ KEY_FIELDS: dict[Kind, tuple[str, ...]] = {
 """The fields that correlation rules may name; each has a normalized, indexed column of its own."""
 
 CUSTOM = "custom."
-"""Prefix of a custom field: `custom.cost_center`. Custom fields are text of at most 255 characters."""
+"""Prefix of a custom field: `custom.cost_center`. They are text of at most 255 characters."""
 
 MAIN_SITE = "Main"
 LOCAL = "local"
@@ -132,7 +132,7 @@ _clock = _Clock()
 
 
 def new_id() -> UUID:
-    """A UUID of version 7 (RFC 9562): ordered within a thread, so that indexes grow at their end."""
+    """A UUID of version 7 (RFC 9562): ordered within a thread: indexes grow at their end."""
     millis = time.time_ns() // 1_000_000
     if millis > _clock.millis:
         _clock.millis, _clock.count = millis, 0

@@ -19,7 +19,7 @@ class SyncdError(Exception):
 
 
 class ConfigError(SyncdError):
-    """A setting is missing or wrong: stop before reading and name the setting, its file and its line."""
+    """A setting is missing or wrong: stop before reading; name it, its file and its line."""
 
     code = "config"
 

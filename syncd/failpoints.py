@@ -1,4 +1,4 @@
-"""Named places where a test can end the process as a power cut would. Inert unless SYNCD_FAILPOINT is set.
+"""Named places where a test can end the process as a power cut would; inert otherwise.
 
 `SYNCD_FAILPOINT=apply.batch.written:3` kills the process (SIGKILL) when that place is passed for
 the third time. `KNOWN` lists every name, so that a test can visit them all.
@@ -60,7 +60,7 @@ def arm(name: str, count: int = 1) -> None:
 
 def reach(name: str) -> None:
     """Pass the failpoint `name`."""
-    global _left
+    global _left  # noqa: PLW0603  # one process, one armed place
     if name != _armed:
         return
     _left -= 1

@@ -1,4 +1,4 @@
-"""What providers have: organizations, locations and people, as typed values. No word here is syncd's own.
+"""What providers have: organizations, locations and people, as typed values; no word of ours.
 
 A connector parses raw items into these; a mapping reads them. `None` means that the source said
 nothing about a field; a field named in `clears` is one that the source says is empty on purpose.
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Identity(NamedTuple):
-    """What single sign-on will present for a person: issuer (a URL or provider name) and subject."""
+    """What single sign-on will present for a person: issuer (a URL or a name) and subject."""
 
     issuer: str
     subject: str
@@ -27,7 +27,7 @@ class Record(BaseModel):
     key: str = Field(min_length=1, max_length=400)
     clears: tuple[str, ...] = ()
     custom: dict[str, str | None] = {}
-    """The desk's own custom fields, when a source carries them (CF… and SF… columns); None clears."""
+    """The desk's own custom fields, where a source carries them (CF…, SF… columns); None clears."""
     extra: dict[str, Any] = {}
     """Vendor fields without a canonical home; a mapping may read them as `extra.NAME`."""
 
@@ -137,7 +137,7 @@ class Reject(NamedTuple):
     """An item that could not be read. `key` is None where not even that is known.
 
     `fields` are names, `reason` is a stable code (`bad_value`, `missing_key`, `ragged_row`, …),
-    `message` tells a person what to repair and holds no values; `where` is a place such as "line 17".
+    `message` tells a person what to repair, without values; `where` is a place such as "line 17".
     """
 
     key: str | None

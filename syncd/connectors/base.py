@@ -133,7 +133,7 @@ class Config(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a connector runs: the connection's name, and the folder that relative paths start from."""
+    """Where a connector runs: the connection's name, and the folder of relative paths."""
 
     connection: str
     folder: Path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from syncd import keys
 from syncd.changes import Action, Change, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping import normalize
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
@@ -72,13 +72,13 @@ def _decide(
 
 
 def _subject(candidate: Candidate) -> Subject:
-    return Subject(normalize.keys(Kind.CLIENT, candidate.mapped.values), None)
+    return Subject(keys.keys(Kind.CLIENT, candidate.mapped.values), None)
 
 
 def _namesakes(
     work: Context, subjects: list[Subject], matches: list[Match]
 ) -> dict[str, UUID | None]:
-    """Stored clients that an unmatched organization shares its name with, where the name is no rule."""
+    """Stored clients with the name of an unmatched organization, where the name is no rule."""
     if ("name",) in work.rules.client.match:
         return {}
     names = {
@@ -114,9 +114,9 @@ def _update(
     diff = difference(entity, one.mapped, work.rules.client, work.precedence)
     record = one.record
     assert isinstance(record, Organization)
-    if record.active is not None and record.active != entity.active:
-        if "active" not in entity.overrides:
-            diff.set("active", entity.active, record.active)
+    says = record.active is not None and record.active != entity.active
+    if says and "active" not in entity.overrides:
+        diff.set("active", entity.active, record.active)
     ref = client_ref(entity)
     ref.label = str(diff.after.get("name") or ref.label)
     work.directory.clients[one.key] = ref

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from syncd import keys
 from syncd.entities import CUSTOM, FIELDS, Field, Kind
 from syncd.errors import ConfigError
 from syncd.mapping import normalize, sources
@@ -247,7 +248,7 @@ class _Target:
         self.pick = pick
         self.transforms = tuple(map(normalize.transform, rule.transforms))
         self.is_address = is_address
-        self.accepts = normalize.is_ordinary_address if is_address else None
+        self.accepts = keys.is_ordinary_address if is_address else None
         self.plain_width = field.width if field.type == "text" else -1
         self.direct = self._direct_source(rule)
         self.is_single = len(rule.sources) == 1 and rule.value is None
@@ -310,6 +311,6 @@ class _Target:
             notices.append(Notice("dropped", self.name, "nothing usable in it; left out"))
             return None
         text = fit(self.field, text, notices)
-        if self.is_address and not normalize.plausible_address(text):
+        if self.is_address and not keys.plausible_address(text):
             notices.append(Notice("doubtful_email", self.name, "not one e-mail address"))
         return text

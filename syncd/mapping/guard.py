@@ -62,12 +62,13 @@ def overruns(
     *,
     run_leaving: int,
     run_active: int,
+    partition_active: int,
     empty: bool,
 ) -> list[Overrun]:
     """Every limit that the plan exceeds, most telling first.
 
-    `run_leaving`, `run_active`: over all partitions of the run. `empty`: a complete read held
-    nothing although records are linked.
+    `run_leaving`, `run_active`: over all partitions of the run. `partition_active`: active users
+    that the partition is tied to. `empty`: a complete read held nothing though records are linked.
     """
     found = []
     if empty:
@@ -77,7 +78,7 @@ def overruns(
         found.append(Overrun("empty_read", "partition", 0, 0, sentence))
     for counts in clients:
         found += _of_client(limits, counts)
-    found += _of_all(limits, clients, run_leaving, run_active)
+    found += _of_all(limits, clients, partition_active, run_leaving, run_active)
     return found
 
 
@@ -101,10 +102,14 @@ def _of_client(limits: Limits, one: ClientCounts) -> Iterator[Overrun]:
 
 
 def _of_all(
-    limits: Limits, clients: Sequence[ClientCounts], run_leaving: int, run_active: int
+    limits: Limits,
+    clients: Sequence[ClientCounts],
+    partition_active: int,
+    run_leaving: int,
+    run_active: int,
 ) -> Iterator[Overrun]:
     leaving = sum(one.leaving + one.left_today for one in clients)
-    active = sum(one.active + one.left_today for one in clients)
+    active = partition_active + sum(one.left_today for one in clients)
     if leaving > (most := allowed(limits.deactivate, active)) and any(c.leaving for c in clients):
         what = f"of {active} active users of this partition would leave"
         yield _over("leavers", "partition", leaving, most, what)

@@ -1,4 +1,4 @@
-"""Finding the entity of an unlinked record: ordered correlation rules, and what makes a match unsafe."""
+"""Finding the entity of an unlinked record: ordered rules, and what makes a match unsafe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from syncd.changes import Situation
 from syncd.entities import Kind
-from syncd.mapping.view import Facts, KeyTuple
+from syncd.mapping.view import Facts, KeyTuple, Tie
 from syncd.records import Identity
 
 Rule = tuple[str, ...]
@@ -52,8 +52,8 @@ def correlate(
         hits = _by_identity if rule == ("identity",) else _by_keys
         for at, ids in hits(kind, rule, open_ones, subjects, facts).items():
             found[at] = ("+".join(rule), ids)
-    ids = {entity for hit in found if hit for entity in hit[1]}
-    ties = facts.ties(stream, ids) if ids else {}
+    held = {entity for hit in found if hit for entity in hit[1]}
+    ties = facts.ties(stream, held) if held else {}
     return [NEW if hit is None else _judge(*hit, ties) for hit in found]
 
 
@@ -134,7 +134,7 @@ def _planned(
         for name, value in zip(rule, want[1], strict=True)
         if changed.get((one, name), value) != value
     }
-    gained = {}
+    gained: dict[Want, list[UUID]] = {}
     if (
         len(rule) == 1
     ):  # a composite key is met by chance of two changes at once: the next run sees it
@@ -144,7 +144,7 @@ def _planned(
     return _Planned(released, gained)
 
 
-def _judge(rule: str, ids: list[UUID], ties: dict[UUID, object]) -> Match:
+def _judge(rule: str, ids: list[UUID], ties: dict[UUID, Tie]) -> Match:
     if len(ids) > 1:
         why = f"{len(ids)} records on the desk have this {rule}"
         return Match(Situation.AMBIGUOUS, None, rule, tuple(ids), why)
@@ -152,7 +152,7 @@ def _judge(rule: str, ids: list[UUID], ties: dict[UUID, object]) -> Match:
     tie = ties.get(only)
     if tie is None:
         return Match(Situation.MATCHED, only, rule)
-    if tie.alive:  # type: ignore[attr-defined]
+    if tie.alive:
         why = f"the one on the desk with this {rule} is linked to another record of this source"
         return Match(Situation.AMBIGUOUS, None, rule, (only,), why)
     return Match(

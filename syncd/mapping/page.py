@@ -6,8 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from syncd.changes import Action, Change, Decisions, Effect, LinkFact, LinkState, LinkWrite, Notice
-from syncd.changes import Quarantined
+from syncd.changes import (
+    Action,
+    Change,
+    Decisions,
+    Effect,
+    LinkFact,
+    LinkState,
+    LinkWrite,
+    Notice,
+    Quarantined,
+)
 from syncd.entities import Entity, Kind
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.values import Difference, Precedence
@@ -116,7 +125,7 @@ class Page:
 
 @dataclass(slots=True)
 class Context:
-    """What all planning of one step shares. `now`: seconds since the epoch, the database's clock."""
+    """What all planning of one step shares. `now`: seconds since the epoch, by the database."""
 
     rules: Rules
     facts: Facts

@@ -1,4 +1,4 @@
-"""Locations to sites, and the site of each person: their location, an attribute, a domain, or Main."""
+"""Locations to sites; the site of each person: a location, an attribute, a domain, or Main."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from syncd import keys
 from syncd.changes import Action, Change, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping import normalize
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
@@ -17,7 +17,7 @@ from syncd.records import Location, Person
 
 
 def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
-    """Decide on locations: linked ones are updated, others matched within their client or created."""
+    """Decide on locations: linked ones are updated, others matched in their client or created."""
     work.directory.load_clients(_location(one).organization for one in candidates)
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
@@ -44,7 +44,7 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
         else:
             placed.append((one, client))
     subjects = [
-        Subject(normalize.keys(Kind.SITE, one.mapped.values), client.id, client.new)
+        Subject(keys.keys(Kind.SITE, one.mapped.values), client.id, client.new)
         for one, client in placed
     ]
     matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
@@ -83,7 +83,7 @@ def _create(
 ) -> int:
     entity = retired or new_id()
     values = created_values(one.mapped)
-    if normalize.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
+    if keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
         values["role"] = "main"
         work.directory.special[client.id, "main"] = entity
     reason = "its key is back: the site that was retired" if retired else "a new location"
@@ -98,9 +98,9 @@ def _update(
 ) -> int:
     diff = difference(entity, one.mapped, work.rules.site, work.precedence)
     location = _location(one)
-    if location.active is not None and location.active != entity.active:
-        if "active" not in entity.overrides:
-            diff.set("active", entity.active, location.active)
+    says = location.active is not None and location.active != entity.active
+    if says and "active" not in entity.overrides:
+        diff.set("active", entity.active, location.active)
     if entity.client:
         work.directory.sites[one.key] = SiteRef(entity.id, entity.client)
     came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
@@ -120,7 +120,7 @@ def _location(candidate: Candidate) -> Location:
 
 def _main_name(work: Context, client: ClientRef) -> str:
     name = client.main_site_name or work.rules.mapping.site.main
-    return normalize.key(Kind.SITE, "name", name)
+    return keys.key(Kind.SITE, "name", name)
 
 
 # -- the site of a person --------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def load_for(work: Context, people: Sequence[tuple[Candidate, ClientRef]]) -> No
     directory = work.directory
     directory.load_special(client for _, client in people)
     names = [
-        (client.id, normalize.key(Kind.SITE, "name", one.mapped.site_name))
+        (client.id, keys.key(Kind.SITE, "name", one.mapped.site_name))
         for one, client in people
         if one.mapped.site_name
     ]
@@ -153,19 +153,18 @@ def site_of(
     person = one.record
     assert isinstance(person, Person)
     directory = work.directory
-    if person.location and (ref := directory.sites.get(person.location)):
-        if ref.client == client.id:
-            return ref.id
+    ref = directory.sites.get(person.location) if person.location else None
+    if ref and ref.client == client.id:
+        return ref.id
     if one.mapped.site_name:
-        key = normalize.key(Kind.SITE, "name", one.mapped.site_name)
+        key = keys.key(Kind.SITE, "name", one.mapped.site_name)
         if known := directory.named.get((client.id, key)):
             return known
         if key and work.rules.mapping.site.create:
             reason = "a new site named by a person's record"
             return _add(work, client, {"name": one.mapped.site_name}, reason, page)
-    if work.rules.mapping.site.by_email_domain:
-        if known := directory.by_domain.get((client.id, _mail_domain(one))):
-            return known
+    if known := directory.by_domain.get((client.id, _mail_domain(one))):
+        return known  # only looked up, and so only found, where the mapping asks for it
     if current is not None:
         return current
     return fallback_site(work, client, work.rules.mapping.site.otherwise, page)
@@ -178,7 +177,7 @@ def fallback_site(work: Context, client: ClientRef, role: str, page: Page) -> UU
         return known
     site = work.rules.mapping.site
     name = (client.main_site_name or site.main) if role == "main" else site.holding
-    known = directory.named.get((client.id, normalize.key(Kind.SITE, "name", name)))
+    known = directory.named.get((client.id, keys.key(Kind.SITE, "name", name)))
     if known is None:
         known = _add(work, client, {"name": name, "role": role}, _why(role), page)
     directory.special[client.id, role] = known
@@ -211,4 +210,4 @@ def _add(work: Context, client: ClientRef, values: dict[str, Any], reason: str, 
 
 def _mail_domain(one: Candidate) -> str:
     mail = str(one.mapped.values.get("email", ""))
-    return normalize.key(Kind.SITE, "email_domain", mail.rpartition("@")[2])
+    return keys.key(Kind.SITE, "email_domain", mail.rpartition("@")[2])

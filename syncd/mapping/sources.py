@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from syncd import keys
 from syncd.entities import Kind
 from syncd.errors import ConfigError
-from syncd.mapping import normalize
 from syncd.mapping.casts import RecordRejected, as_text
 from syncd.mapping.names import RECORDS, check_source, is_template, suggestion
 from syncd.mapping.rules import FieldRule
@@ -94,7 +94,7 @@ def _is_blank(raw: object) -> bool:
 def _sign_in_address(record: Attributes, _plain: Any) -> object:
     """The sign-in name where it can be a mailbox: not a bare login, nor a guest's rewritten one."""
     name = record[SIGN_IN_NAME]
-    if isinstance(name, str) and "#EXT#" not in name and normalize.plausible_address(clean(name)):
+    if isinstance(name, str) and "#EXT#" not in name and keys.plausible_address(clean(name)):
         return name
     return None
 

@@ -1,4 +1,4 @@
-"""People to users: updated when linked, matched within their client, created, moved or set aside."""
+"""People to users: updated when linked, matched in their client, created, moved or set aside."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from syncd import keys
 from syncd.changes import Action, Change, Effect, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping import normalize
 from syncd.mapping.gone import rule_for
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
@@ -82,7 +82,7 @@ def _update(
         action, reason = Action.MOVE, "the source names another client for this person"
         diff.set("client", user.client.hex if user.client else None, client.id.hex)
     _set_site(work, one, user, client, page, diff)
-    _add_identities(work, one, user, diff)
+    _add_identities(work, one, diff)
     state = _decide_active(work, one, user, elsewhere, diff)
     if state is not None:
         action, reason = state
@@ -184,8 +184,8 @@ def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
         return None
-    keys = normalize.keys(Kind.USER, one.mapped.values)
-    return Placed(one, client, Subject(keys, client.id, client.new, _person(one).identities))
+    wanted = keys.keys(Kind.USER, one.mapped.values)
+    return Placed(one, client, Subject(wanted, client.id, client.new, _person(one).identities))
 
 
 def _decide(
@@ -269,7 +269,7 @@ def _free_identities(work: Context, one: Candidate) -> list[list[str]]:
     return [[one.issuer, one.subject] for one in sorted(wanted) if one not in held]
 
 
-def _add_identities(work: Context, one: Candidate, user: Entity, diff: Difference) -> None:
+def _add_identities(work: Context, one: Candidate, diff: Difference) -> None:
     free = _free_identities(work, one)
     if free:
         diff.set("identities", [], free)

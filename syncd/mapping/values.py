@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from syncd.changes import OWNERS, Effect
-from syncd.entities import Entity, KEY_FIELDS, LOCAL
+from syncd.entities import KEY_FIELDS, LOCAL, Entity
 from syncd.mapping.fields import KindRules, Mapped
 
 

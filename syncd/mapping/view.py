@@ -1,7 +1,8 @@
-"""What planning may ask about the stored world: facts by the page, and the clients and sites of one plan.
+"""What planning may ask about the stored world, and the clients and sites of one plan.
 
-`Facts` is a small protocol that the engine satisfies from the store. `Directory` adds what this plan
-already decided about clients and sites, so that page size and page order never change an outcome.
+`Facts` is a small protocol that the engine satisfies from the store, asked by the page. `Directory`
+adds what this plan already decided about clients and sites, so that page size and page order never
+change an outcome.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from syncd import keys
 from syncd.changes import LinkFact
 from syncd.entities import Entity, Kind
-from syncd.mapping import normalize
 from syncd.records import Identity
 
 
@@ -53,7 +54,7 @@ class Facts(Protocol):
         ...
 
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
-        """Keys of linked entities that this plan changes: (entity, field) -> the key it will have."""
+        """Keys that this plan changes on linked entities: (entity, field) -> the key to be."""
         ...
 
     def planned_holders(
@@ -149,8 +150,8 @@ class Directory:
     def add_site(self, client: UUID, site: UUID, values: dict[str, Any]) -> None:
         """Remember a site that this plan creates."""
         self.with_sites.add(client)
-        self.named[client, normalize.key(Kind.SITE, "name", values.get("name", ""))] = site
-        if domain := normalize.key(Kind.SITE, "email_domain", values.get("email_domain", "")):
+        self.named[client, keys.key(Kind.SITE, "name", values.get("name", ""))] = site
+        if domain := keys.key(Kind.SITE, "email_domain", values.get("email_domain", "")):
             self.by_domain[client, domain] = site
 
 

@@ -1,6 +1,6 @@
 """The fastest honest way to write many rows: COPY on PostgreSQL, executemany on SQLite.
 
-Rows are tuples in the order of `columns`: UUIDs, text, numbers, bytes, JSON already encoded to text.
+Rows are tuples in the order of `columns`: UUIDs, text, numbers, bytes, JSON encoded to text.
 Table and column names come from `tables.py` alone; values are always bound.
 """
 
@@ -132,10 +132,10 @@ def _cursor(conn: Connection) -> Any:
 
 
 def _copy(conn: Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    with _cursor(conn) as cursor:
-        with cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin") as copy:
-            for row in rows:
-                copy.write_row(row)
+    statement = f"copy {table} ({', '.join(columns)}) from stdin"
+    with _cursor(conn) as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 @lru_cache(maxsize=64)
@@ -147,4 +147,4 @@ def _insert_sql(table: sa.Table, columns: tuple[str, ...]) -> str:
 def _type(table: sa.Table, column: str) -> str:
     from sqlalchemy.dialects import postgresql
 
-    return table.c[column].type.compile(postgresql.dialect())
+    return str(table.c[column].type.compile(postgresql.dialect()))  # type: ignore[no-untyped-call]

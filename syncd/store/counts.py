@@ -70,7 +70,7 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 def _add_present(database: Database, conn: Connection, counts: dict[UUID, UserCounts]) -> None:
     c = t.user.c
-    ids = [client for client in counts if client]
+    ids = list(counts)
     query = (
         sa.select(c.client_id, sa.func.count(), _count(c.active))
         .where(sa.not_(c.retired), database.among(c.client_id, ids))
@@ -118,6 +118,15 @@ def of_run(conn: Connection, run: int) -> tuple[int, int]:
     return conn.execute(leaving).scalar_one(), conn.execute(active).scalar_one()
 
 
+def active_in(conn: Connection, partition: int) -> int:
+    """How many active users a partition's records are tied to."""
+    c = t.link.c
+    tied = t.user.join(t.link, c.entity_id == t.user.c.id)
+    query = sa.select(sa.func.count()).select_from(tied)
+    query = query.where(c.partition_id == partition, t.user.c.active, sa.not_(t.user.c.retired))
+    return int(conn.execute(query).scalar_one())
+
+
 def summary(conn: Connection, step: int) -> dict[str, int]:
     """Changes of a step by what they do: `create user` -> 12, …; stale ones under `stale`."""
     c = t.change.c
@@ -130,7 +139,7 @@ def summary(conn: Connection, step: int) -> dict[str, int]:
 
 
 def plan_digest(conn: Connection, step: int) -> str:
-    """A digest of what a step's plan does: equal for equal plans, whatever their order and new ids."""
+    """A digest of what a step's plan does: equal for equal plans, whatever order and new ids."""
     born = _born(conn, step)
     total = 0
     for row in _rows(conn, step):

@@ -1,11 +1,11 @@
-"""What planning asks of the store, answered by the page: links, entities, keys, ties, quarantine."""
+"""What planning asks of the store, by the page: links, entities, keys, ties, quarantine."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -72,7 +72,7 @@ class StoreFacts:
                 "and key = any(%s)"
             )
             rows = self.conn.exec_driver_sql(sql, (self.partition, stream, list(keys)))
-            return dict(rows.all())  # type: ignore[arg-type]
+            return dict(rows.all())
         found: dict[str, bytes | None] = {}
         for chunk in bulk.chunks(keys):
             marks = ",".join("?" * len(chunk))
@@ -80,9 +80,7 @@ class StoreFacts:
                 "select key, digest from link where partition_id = ? and stream = ? "
                 f"and key in ({marks})"
             )
-            found.update(
-                self.conn.exec_driver_sql(sql, (self.partition, stream, *chunk)).all()  # type: ignore[arg-type]
-            )
+            found.update(self.conn.exec_driver_sql(sql, (self.partition, stream, *chunk)).all())
         return found
 
     def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
@@ -238,24 +236,23 @@ class StoreFacts:
 
     # -- for the sweep -----------------------------------------------------------------------------
 
-    def living(self, stream: str, states: Sequence[LinkState]) -> Iterator[list[LinkFact]]:
-        """All links of the stream in these states that own their item, in pages."""
+    def living(
+        self, stream: str, states: Sequence[LinkState], after: str
+    ) -> tuple[list[LinkFact], str | None]:
+        """A page of the stream's links in these states that own their item, in the order of their
+        keys, and the key to go on after (None at the end).
+        """
         c = t.link.c
         query = (
             sa.select(c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at)
             .where(c.partition_id == self.partition, c.stream == stream, c.owner == "")
-            .where(c.state.in_(list(states)))
+            .where(c.state.in_(list(states)), c.key > after)
             .order_by(c.key)
             .limit(bulk.CHUNK)
         )
-        last = ""
-        while True:
-            rows = self.conn.execute(query.where(c.key > last)).all()
-            if rows:
-                yield [LinkFact(r[0], LinkState(r[1]), Kind(r[2]), *r[3:]) for r in rows]
-            if len(rows) < bulk.CHUNK:
-                return
-            last = rows[-1][0]
+        rows = self.conn.execute(query).all()
+        links = [LinkFact(r[0], LinkState(r[1]), Kind(r[2]), *r[3:]) for r in rows]
+        return links, links[-1].key if len(links) == bulk.CHUNK else None
 
     def count_living(self, stream: str, states: Sequence[LinkState]) -> int:
         """How many links of the stream own their item and are in one of these states."""

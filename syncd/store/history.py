@@ -1,4 +1,4 @@
-"""What past runs did, as an undo needs it: their changes, the links of then, and what others did since."""
+"""What past runs did, as an undo needs it: changes, links of then, what others did since."""
 
 from __future__ import annotations
 
@@ -68,9 +68,11 @@ def undoable(conn: Connection, run: int) -> Undoable | None:
     return Undoable(run, *row, found)
 
 
-def undoes(conn: Connection, run: int) -> int | None:
-    """The run that this run undoes."""
-    return conn.execute(sa.select(t.run.c.undoes).where(t.run.c.id == run)).scalar()
+def open_undo(conn: Connection, run: int) -> int | None:
+    """The run that is undoing this run, if a crash left it open."""
+    c = t.run.c
+    query = sa.select(c.id).where(c.undoes == run, c.state == "open")
+    return conn.execute(query).scalar()
 
 
 def applied(

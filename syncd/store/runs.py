@@ -1,4 +1,4 @@
-"""Connections, partitions, runs, steps and holds: the record of what was asked, done and decided."""
+"""Connections, partitions, runs, steps and holds: what was asked, done and decided."""
 
 from __future__ import annotations
 
@@ -204,7 +204,6 @@ class Runs:
         undoes: int | None = None,
     ) -> int:
         """A new run; Busy if the connection has an open one already."""
-
         return self.opened(
             lambda conn: self.insert_run(
                 conn, connection, mode, actor, trigger=trigger, undoes=undoes
@@ -296,7 +295,7 @@ class Runs:
             .where(where)
             .order_by(c.id)
         )  # fmt: skip
-        return [StepRow(*row) for row in conn.execute(query)]
+        return [StepRow(*tuple(row)) for row in conn.execute(query)]
 
     def update_step(self, conn: Connection, step: int, **values: Any) -> None:
         """Set columns of a step."""
@@ -361,7 +360,7 @@ class Runs:
             .where(where)
             .order_by(c.id)
         )  # fmt: skip
-        return [HoldRow(*row) for row in conn.execute(query)]
+        return [HoldRow(*tuple(row)) for row in conn.execute(query)]
 
     def waiting(self, conn: Connection, partition: int) -> HoldRow | None:
         """The hold of a partition that waits for a person."""

@@ -6,6 +6,8 @@ Entities are never deleted: a creation that was undone leaves a *retired* row th
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from syncd.entities import FIELDS, KEY_FIELDS, Field, Kind
@@ -27,7 +29,7 @@ Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # -- what we keep ----------------------------------------------------------------------------------
 
 
-def _field_column(field: Field) -> sa.Column[object]:
+def _field_column(field: Field) -> sa.Column[Any]:
     if field.name == "active":
         return sa.Column("active", sa.Boolean, nullable=False)
     if field.type == "bool":
@@ -35,7 +37,7 @@ def _field_column(field: Field) -> sa.Column[object]:
     return sa.Column(field.name, sa.Text)
 
 
-def _entity_columns(kind: Kind) -> list[sa.Column[object]]:
+def _entity_columns(kind: Kind) -> list[sa.Column[Any]]:
     fields = [_field_column(field) for field in FIELDS[kind].values()]
     keys = [sa.Column(f"key_{name}", sa.Text) for name in KEY_FIELDS[kind]]
     return [

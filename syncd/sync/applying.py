@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from syncd.entities import Kind
 from syncd.failpoints import reach
@@ -45,30 +46,33 @@ class Application:
             at = self.database.query(lambda conn: self.runs.step(conn, self.step))
             if at.applied >= at.pages:
                 break
-            withheld = set(target.withheld)
-
-            def batch(conn: Transaction, number: int = at.applied) -> int:
-                target.withheld = set(withheld)  # a repeated attempt begins as the first did
-                return self._apply_page(conn, target, draft, number)
-
-            stale += self.database.transact(batch)
+            stale += self._batch(target, draft, at.applied)
             reach("apply.batch.committed")
             self.report(Progress("apply", "", at.applied + 1, at.pages))
         self.database.transact(lambda conn: self._finish(conn, draft))
         reach("apply.ended")
         return stale
 
+    def _batch(self, target: Target, draft: Draft, number: int) -> int:
+        withheld = set(target.withheld)
+
+        def work(conn: Transaction) -> int:
+            target.withheld = set(withheld)  # a repeated attempt begins as the first did
+            return self._apply_page(conn, target, draft, number)
+
+        return self.database.transact(work)
+
     def _target(self) -> Target:
         partition = self.lease.partition if self.lease else None
 
-        def look(conn: Transaction) -> tuple[bool, set[object]]:
+        def look(conn: Transaction) -> tuple[bool, set[UUID]]:
             others = self.runs.others_wrote_since(conn, self.run)
             return others, Draft(self.database, self.step).withheld(conn)
 
         others, withheld = self.database.query(look)
         careful = self.careful or others
         return Target(
-            self.database, self.step, partition, self.connection, self.rules, careful, withheld  # type: ignore[arg-type]
+            self.database, self.step, partition, self.connection, self.rules, careful, withheld
         )  # fmt: skip
 
     def _apply_page(self, conn: Transaction, target: Target, draft: Draft, number: int) -> int:

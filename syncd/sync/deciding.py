@@ -13,7 +13,6 @@ from syncd.sync.flow import Outcome, close, work_on
 def approve(engine: Engine, reference: int, actor: str) -> Outcome:
     """Apply the stored plan of a hold (its id, or its run's): all of it, with who and when."""
     hold = _waiting(engine, reference)
-    row = engine.runs.ensure_connection(hold.connection, "")
     _refuse_edited_mapping(engine, hold)
 
     def work(conn: Transaction) -> int:
@@ -25,7 +24,7 @@ def approve(engine: Engine, reference: int, actor: str) -> Outcome:
     engine.runs.opened(work)
     step = engine.database.query(lambda conn: engine.runs.step(conn, hold.step))
     work_on(engine, hold.connection, step)
-    return close(engine, row, hold.run)
+    return close(engine, hold.run)
 
 
 def reject(engine: Engine, reference: int, actor: str) -> HoldRow:

@@ -1,6 +1,6 @@
 """A person's own changes: the same ledger, the same apply, with an actor instead of a source.
 
-A value that a person set is an *override*: it stands whatever the sources say, until it is released.
+A value that a person set is an *override*: it stands whatever sources say, until it is released.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd.changes import OVERRIDES, Action, Change, Decisions
-from syncd.entities import CUSTOM, Entity, FIELDS, Field, Kind, LOCAL, MAIN_SITE, new_id
+from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
@@ -95,13 +95,11 @@ def _apply(engine: Engine, actor: str, changes: list[Change]) -> Outcome:
     Application(
         engine.database, engine.runs, step, run, None, LOCAL, {}, None, engine.report
     ).run_to_end()
-    return close(engine, None, run)
+    return close(engine, run)
 
 
 def _stored(engine: Engine, kind: Kind, entity: UUID) -> Entity:
-    found = engine.database.query(
-        lambda conn: load_entities(engine.database, conn, kind, [entity])
-    )
+    found = engine.database.query(lambda conn: load_entities(engine.database, conn, kind, [entity]))
     if entity not in found or found[entity].retired:
         raise UsageError(f"there is no such {kind}")
     return found[entity]
@@ -114,9 +112,7 @@ def _change(
     return Change(stored.kind, action, stored.id, client, "", "", reason, after, before)
 
 
-def _creation(
-    kind: Kind, entity: UUID, client: UUID, values: dict[str, Any], actor: str
-) -> Change:
+def _creation(kind: Kind, entity: UUID, client: UUID, values: dict[str, Any], actor: str) -> Change:
     return Change(kind, Action.CREATE, entity, client, "", "", f"added by {actor}", values)
 
 

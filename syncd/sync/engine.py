@@ -38,7 +38,7 @@ class Engine:
 
     @classmethod
     def open(cls, settings: Settings, report: Report = _silent, *, check: bool = True) -> Engine:
-        """The engine on the configured database; SchemaError unless its schema is this program's."""
+        """The engine on the configured database; SchemaError for any but this program's schema."""
         database = Database(settings.database.url.get_secret_value())
         if check:
             migrate.check(database)

@@ -1,4 +1,4 @@
-"""One run from start to end: open, walk every step through its phases, close and say how it went."""
+"""One run from start to end: open, walk every step through its phases, close, sum up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from syncd.errors import (
     Interrupted,
     LeaseLost,
     PlanHeld,
-    ProviderError,
     ProviderUnavailable,
     RateLimited,
     SyncdError,
@@ -45,7 +44,7 @@ READ_ATTEMPTS = 3
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run ended. `counts`: `create user` -> 12, `read people` -> 900, `quarantined` -> 3, …"""
+    """How a run ended. `counts`: `create user` -> 12, `read people` -> 900, and so on."""
 
     run: int
     mode: str
@@ -74,7 +73,7 @@ def sync(
     due = [one for one in _steps(engine, run) if one.state == "due"]
     with ThreadPoolExecutor(max(1, min(engine.settings.engine.threads, len(due)))) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
-    return close(engine, row, run)
+    return close(engine, run)
 
 
 def _refuse_paused(row: ConnectionRow) -> None:
@@ -90,9 +89,8 @@ def _resume_or_open(
 ) -> int:
     """The run that a crash left open, or a new one with a step for each partition."""
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
-    if left is not None:
-        if _take_over(engine, left[0], left[1], mode):
-            return left[0]
+    if left is not None and _take_over(engine, left[0], left[1], mode):
+        return left[0]
     partitions = list(connector.partitions()) or [DEFAULT_PARTITION]
 
     def work(conn: Transaction) -> int:
@@ -356,7 +354,7 @@ def _fail(engine: Engine, row: StepRow, state: str, code: str, reason: str) -> N
     engine.database.transact(work)
 
 
-def close(engine: Engine, row: ConnectionRow | None, run: int) -> Outcome:
+def close(engine: Engine, run: int) -> Outcome:
     """Close the run, unless a step of it still waits for its turn; say how it went."""
     reach("close.started")
 
@@ -396,24 +394,37 @@ def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
 def _state_of(
     engine: Engine, conn: Transaction, steps: list[StepRow], totals: dict[str, int]
 ) -> tuple[str, str | None, str | None]:
+    """(state, code, reason) of a run by its steps; anything unusual is never a plain success."""
     states = {one.state for one in steps}
     code, reason = engine.runs.first_reason(conn, [one.id for one in steps])
-    if "due" in states:
-        return "open", code, reason
-    if "held" in states:
-        return "held", code, reason
-    for bad in ("failed", "poison", "throttled", "cancelled"):
-        if bad in states:
-            state = "partial" if states & {"done", "planned"} else bad.replace("poison", "failed")
-            return state, code, reason
+    for step_state, run_state in _ENDINGS:
+        if step_state in states:
+            some_done = run_state not in ("open", "held") and states & {"done", "planned"}
+            return "partial" if some_done else run_state, code, reason
     if states == {"planned"}:
         return "planned", code, reason
-    if "rejected" in states:
-        return "partial", "rejected", reason
-    if totals.get("stale"):
-        return "partial", "stale", "some changes no longer fitted and were left out"
-    if steps and steps[0].mode == "apply" and totals.get("in quarantine"):
-        return "partial", "quarantine", "some records wait in quarantine"
-    if "read people" in totals and not totals["read people"]:
+    mode = steps[0].mode if steps else ""
+    for count, modes, what, sentence in _REMARKS:
+        if totals.get(count) and mode in modes:
+            return "partial", what, sentence
+    if mode == "apply" and totals.get("read people") == 0:
         return "partial", "read_nobody", "the source held no people at all"
     return "succeeded", None, None
+
+
+_ENDINGS = (
+    ("due", "open"),
+    ("held", "held"),
+    ("failed", "failed"),
+    ("poison", "failed"),
+    ("throttled", "throttled"),
+    ("cancelled", "cancelled"),
+    ("rejected", "partial"),
+)
+"""States of steps, the most telling first, and what they make of their run."""
+
+_REMARKS = (
+    ("stale", ("apply", "undo", "edit"), "stale", "some changes no longer fitted: left out"),
+    ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
+)
+"""Counts that keep a run from being a plain success, in which modes, and how that is said."""

@@ -16,7 +16,7 @@ from syncd.sync.step import PAGE_OF_SETTLING, Step
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the guards said: `overruns` none, or a digest and perhaps an earlier word on this plan."""
+    """What the guards said. Over a limit: the plan's digest, and any earlier word on this plan."""
 
     overruns: Sequence[Overrun] = ()
     digest: str | None = None
@@ -44,12 +44,16 @@ def judge(step: Step) -> Verdict:
 def _overruns(step: Step) -> list[Overrun]:
     def look(conn: Transaction) -> list[Overrun]:
         users = counts.of_draft(step.database, conn, step.id)
-        leaving, active = counts.of_run(conn, step.run) if any(u.leaving for u in users) else (0, 0)
+        leaving = active = linked = 0
+        if any(one.leaving for one in users):
+            leaving, active = counts.of_run(conn, step.run)
+            linked = counts.active_in(conn, step.lease.partition)
         return guard.overruns(
             step.context.rules.mapping.limits,
             users,  # type: ignore[arg-type]
             run_leaving=leaving,
             run_active=active,
+            partition_active=linked,
             empty=_is_empty(step),
         )
 

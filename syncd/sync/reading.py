@@ -8,8 +8,9 @@ Items without a link wait until their stream has ended, then are planned in the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from syncd import keys as key_rules
 from syncd.changes import Action, Change, Decisions, LinkState, Quarantined
@@ -50,7 +51,7 @@ def read_stream(step: Step, stream: Stream) -> None:
         _plan_page(step, stream, number, page, had_quarantine)
         done += len(page.items)
         step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
-        step.notices += page.notices
+        step.tell(page.notices)
         if page.cursor is not None:
             step.next_cursors[stream.name] = page.cursor
         step.report(Progress("read", stream.name, done, page.total))
@@ -98,7 +99,7 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
     reach("read.page.stored")
 
 
-def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Iterable[RawItem]:
+def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[RawItem]:
     """One item per key: the last; keys that stand there twice with other content are remembered."""
     last = {item.key: item for item in items}
     if len(last) == len(items):
@@ -110,7 +111,7 @@ def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Iterable[
     return list(last.values())
 
 
-def _sort(step: Step, stream: Stream, items: Iterable[RawItem]) -> Sorted:
+def _sort(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sorted:
     keys = [item[0] for item in items]
     settled = step.facts.digests(stream.name, keys)
     if stream.merge and step.cursors.get(stream.name) and not step.full:
@@ -127,14 +128,13 @@ def _sort(step: Step, stream: Stream, items: Iterable[RawItem]) -> Sorted:
     return Sorted(keys, changed, newcomers)
 
 
-def _merged(step: Step, stream: Stream, items: Iterable[RawItem]) -> list[RawItem]:
+def _merged(step: Step, stream: Stream, items: Sequence[RawItem]) -> list[RawItem]:
     """Whole items, where the provider sends only what changed."""
     assert stream.merge is not None
-    sent = list(items)
-    stored = step.facts.raws(stream.name, [item.key for item in sent])
+    stored = step.facts.raws(stream.name, [item.key for item in items])
     return [
         RawItem(item.key, stream.merge(stored[item.key], item.raw)) if item.key in stored else item
-        for item in sent
+        for item in items
     ]
 
 
@@ -169,7 +169,7 @@ def _set_rejects_aside(
     step.counts["set aside again"] += len(aside)
 
 
-def _key_changes(change: Change) -> list[tuple[object, ...]]:
+def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | None]]:
     """What a linked entity's match keys will be: (entity, client, field, key)."""
     if change.action is Action.CREATE:
         return []
@@ -225,7 +225,7 @@ def _plan_newcomers(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -
 
 
 def _plan_quarantined(step: Step, stream: Stream) -> None:
-    """Quarantined items that this read did not hold: planned again, or gone if the read was full."""
+    """Quarantined items that this read did not hold: planned again, or gone after a full read."""
     with step.facts.open():
         if not step.facts.has_quarantine(stream.name):
             return

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from syncd.changes import Decisions, LinkFact, LinkState, LinkWrite, Quarantined
+from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
 from syncd.connectors.base import Deletes, Repeats, Stream
 from syncd.failpoints import reach
 from syncd.mapping.gone import plan_gone
@@ -76,7 +76,7 @@ def resolve_repeats(step: Step, stream: Stream) -> Keep:
         for place in places:
             if place is not winner and place.draft:
                 dropped[place.draft[0]].add(place.draft[1])
-    _drop(step, dropped, lambda _page, _links: [])
+    _drop(step, dropped, lambda _links: [])
     _set_aside(step, stream, aside)
     reach("settle.repeats")
     return lambda key, page: stays.get(hash(key), page) == page
@@ -109,7 +109,7 @@ def _occurrences(
 
 
 def _winner(repeats: Repeats, places: Sequence[Occurrence]) -> Occurrence | None:
-    """The occurrence that counts: the last, or, where a key may not repeat, the one that all equal."""
+    """The occurrence that counts: the last, or, where a key may not repeat, one that all equal."""
     if repeats is Repeats.LAST:
         return places[-1]
     return places[0] if len({place.content for place in places}) == 1 else None
@@ -131,7 +131,7 @@ def resolve_conflicts(step: Step, stream: Stream) -> None:
             return
         places = step.draft.claimants(step.facts.conn, stream.name, contested)
 
-    def aside(page: DraftPage, links: Sequence[LinkWrite]) -> list[Quarantined]:
+    def aside(links: Sequence[LinkWrite]) -> list[Quarantined]:
         return [_shared(stream, link) for link in links]
 
     links = _drop(step, places, aside)
@@ -153,7 +153,7 @@ def _shared(stream: Stream, link: LinkWrite) -> Quarantined:
 def _drop(
     step: Step,
     places: dict[int, set[int]],
-    aside: Callable[[DraftPage, Sequence[LinkWrite]], list[Quarantined]],
+    aside: Callable[[Sequence[LinkWrite]], list[Quarantined]],
 ) -> list[LinkWrite]:
     """Take decisions out of draft pages; `aside` says what to quarantine instead."""
     gone: list[LinkWrite] = []
@@ -161,7 +161,7 @@ def _drop(
         with step.facts.open():
             page = step.draft.page(step.facts.conn, number)
             links = [page.body.links[at] for at in sorted(chosen)]
-            instead = _not_yet_aside(step, page.stream, aside(page, links))
+            instead = _not_yet_aside(step, page.stream, aside(links))
             kept = {one.key for one in links} - {one.key for one in instead}
         page.body.healed = [pair for pair in page.body.healed if pair[1] not in kept]
         page.body.quarantined += instead
@@ -218,17 +218,14 @@ def _sweep(step: Step, stream: Stream) -> None:
     states = (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
     with step.facts.open():
         seen = set(step.draft.seen(step.facts.conn, stream.name))
-        absent: list[list[LinkFact]] = []
-        for links in step.facts.living(stream.name, states):
-            absent.append([link for link in links if hash(link.key) not in seen])
-            step.counts[f"living {stream.name}"] += len(links)
-    done = 0
-    for links in absent:
-        if not links:
-            continue
+    last: str | None = ""
+    while last is not None:
         page = Page()
         with step.facts.open():
-            plan_gone(step.context, stream.name, links, "absent", page)
+            links, last = step.facts.living(stream.name, states, last)
+            absent = [link for link in links if hash(link.key) not in seen]
+            plan_gone(step.context, stream.name, absent, "absent", page)
         step.store(stream.name, PAGE_OF_SETTLING, page.out)
-        done += len(links)
-        step.report(Progress("sweep", stream.name, done, None))
+        step.counts[f"living {stream.name}"] += len(links)
+        step.counts[f"absent {stream.name}"] += len(absent)
+        step.report(Progress("sweep", stream.name, step.counts[f"living {stream.name}"], None))

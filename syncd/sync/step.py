@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ PAGE_OF_SETTLING = -2
 """Source pages of decisions that no single read page led to."""
 
 
+MOST_NOTICES = 200
+
+
 class Progress(NamedTuple):
     """Where a step is. `total` is None while nobody knows."""
 
@@ -38,7 +41,7 @@ Report = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class Step:
-    """A claimed step. Its phases read the connector, plan through `planner` and write to `draft`."""
+    """A claimed step: its phases read the connector, plan by `planner` and write to `draft`."""
 
     id: int
     run: int
@@ -87,8 +90,11 @@ class Step:
         """Remember what a stored page held, for the run's report."""
         self.counts["quarantined"] += len(decisions.quarantined)
         self.counts["notices"] += len(decisions.notices)
-        for notice in decisions.notices[: max(0, 200 - len(self.notices))]:
-            self.notices.append(f"{notice.stream} {notice.key}: {notice.message}")
+        self.tell([f"{one.stream} {one.key}: {one.message}" for one in decisions.notices])
+
+    def tell(self, notices: Sequence[str]) -> None:
+        """Keep what a person should know; there is a limit to what a person can read."""
+        self.notices += notices[: max(0, MOST_NOTICES - len(self.notices))]
 
     def stop_if_cancelled(self) -> None:
         """Raise Cancelled when someone asked the run, or Interrupted when someone asked this

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions, Effect, LinkState, LinkWrite
 from syncd.entities import LOCAL, Kind
-from syncd.errors import Busy, UsageError
+from syncd.errors import UsageError
 from syncd.store import history, leases
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
@@ -24,7 +25,7 @@ from syncd.sync.flow import Outcome, close
 
 PAGE = 2000
 ORDER = (Kind.USER, Kind.SITE, Kind.CLIENT)
-"""Users go before their sites, and sites before their clients: nothing retires from under others."""
+"""Users go before their sites, sites before their clients: nothing retires from under others."""
 
 
 def undo(engine: Engine, run: int, actor: str) -> Outcome:
@@ -34,31 +35,20 @@ def undo(engine: Engine, run: int, actor: str) -> Outcome:
     target = engine.database.query(lambda conn: history.undoable(conn, run))
     if target is None:
         raise UsageError(f"there is no run {run} (syncd runs)")
-    if why := target.refusal():
-        raise UsageError(f"run {run} cannot be undone: {why}")
-    own = _open(engine, target, actor)
+    own = engine.database.query(lambda conn: history.open_undo(conn, run))
+    if own is None:
+        if why := target.refusal():
+            raise UsageError(f"run {run} cannot be undone: {why}")
+        own = _open(engine, target, actor)
     steps = engine.database.query(lambda conn: engine.runs.steps(conn, own))
     for step in steps:
         if step.state == "due":
             _undo_step(engine, target, step)
-    outcome = close(engine, None, own)
-    if outcome.state != "open":
-        engine.database.transact(
-            lambda conn: engine.runs.update_run(conn, run, undone_by=own)
-        )
-    return outcome
+    return close(engine, own)
 
 
 def _open(engine: Engine, target: Undoable, actor: str) -> int:
-    """The undo's own run: one that a crash left open, or a new one with a step per undone step."""
-    if target.connection is not None:
-        connection = target.connection
-        left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, connection))
-        if left is not None:
-            undoes = engine.database.query(lambda conn: history.undoes(conn, left[0]))
-            if undoes == target.run:
-                return left[0]
-            raise Busy(f"run {left[0]} of this connection is open; wait for it, or finish it first")
+    """The undo's own run, with a step for each step that is undone."""
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, target.connection, "undo", actor, undoes=target.run)
@@ -68,6 +58,7 @@ def _open(engine: Engine, target: Undoable, actor: str) -> int:
         if target.connection is not None:
             reason = f"run {target.run} was undone by {actor}"
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)
+        engine.runs.update_run(conn, target.run, undone_by=run)
         return run
 
     return engine.runs.opened(work)
@@ -104,14 +95,15 @@ def _draft(engine: Engine, step: StepRow, lease: leases.Lease | None) -> None:
     """Store the inverse plan, and in its last transaction say that it is to be applied."""
     undone = int((step.base_cursor or {})["undoes"])
     draft = Draft(engine.database, step.id)
-    engine.database.transact(lambda conn: draft.clear(conn))
+    engine.database.transact(draft.clear)
+    inhabited: set[UUID] = set()
     for kind in ORDER:
         for page in _pages(engine, undone, kind):
 
             def write(conn: Transaction, page: list[Change] = page) -> Decisions:
                 if lease:
                     lease.hold(engine.database, conn)
-                decisions = _inverse_page(engine, conn, undone, step.partition, page)
+                decisions = _inverse_page(engine, conn, undone, step.partition, page, inhabited)
                 draft.add(conn, "", -1, decisions)
                 return decisions
 
@@ -140,15 +132,23 @@ def _pages(engine: Engine, undone: int, kind: Kind) -> Iterator[list[Change]]:
 
 
 def _inverse_page(
-    engine: Engine, conn: Transaction, undone: int, partition: int | None, page: list[Change]
+    engine: Engine,
+    conn: Transaction,
+    undone: int,
+    partition: int | None,
+    page: list[Change],
+    inhabited: set[UUID],
 ) -> Decisions:
+    """`inhabited` grows by the sites and clients of what stays: they must stay as well."""
     decisions = Decisions()
     kept = history.kept_by_others(engine.database, conn, undone, page)
+    kept |= dict.fromkeys(inhabited, "users or sites of it stay")
     past = history.past_links(engine.database, conn, undone, partition, page)
     for change in page:
         reason = kept.get(change.entity) if change.action is Action.CREATE else None
         if reason is not None:
             decisions.changes.append(_stays(change, reason))
+            inhabited |= _homes(change)
             continue
         place = -1
         if inverse := _inverse(change):
@@ -173,6 +173,12 @@ def _stays(change: Change, reason: str) -> Change:
         {},
         rule="undo",
     )
+
+
+def _homes(change: Change) -> set[UUID]:
+    """The site and client that an entity lives in."""
+    homes = {UUID(hex=change.after["site"])} if change.after.get("site") else set()
+    return homes | ({change.client} if change.client else set())
 
 
 def _inverse(change: Change) -> Change | None:
@@ -218,22 +224,18 @@ def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _link_as_it_was(change: Change, past: history.PastLink | None, place: int) -> LinkWrite:
     if past is None:  # the step made it
-        state, entity, raw, misses, missed_at = LinkState.UNDONE, change.entity, None, 0, None
-        matched = ""
-    else:
-        state, entity, raw = LinkState(past.state), past.entity, past.raw
-        misses, missed_at, matched = past.misses, past.missed_at, past.matched_by
+        past = history.PastLink(LinkState.UNDONE, change.entity, "", 0, None, None)
     return LinkWrite(
         change.stream,
         change.key,
-        state,
+        past.state,
         change.kind,
-        entity,
-        matched,
+        past.entity,
+        past.matched_by,
         None,
-        raw,
+        past.raw,
         place,
         False,
-        misses,
-        missed_at,
+        past.misses,
+        past.missed_at,
     )

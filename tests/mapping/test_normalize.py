@@ -9,16 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.entities import KEY_FIELDS, Kind
+from syncd.keys import KEY_WIDTH, key, keys, plausible_address
 from syncd.mapping import countries
-from syncd.mapping.normalize import (
-    KEY_WIDTH,
-    TRANSFORMS,
-    Doubtful,
-    key,
-    keys,
-    plausible_address,
-    transform,
-)
+from syncd.mapping.normalize import TRANSFORMS, Doubtful, transform
 
 ANY_TEXT = st.text(st.characters(codec=None))
 KEYS = [(kind, field) for kind, fields in KEY_FIELDS.items() for field in fields]

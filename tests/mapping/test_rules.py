@@ -262,9 +262,10 @@ def test_a_limit_is_the_larger_of_count_and_share(
 
 
 def test_the_version_ignores_comments_and_the_order_of_keys() -> None:
-    one = mapping("[user]\nadopt = false\n[user.fields]\nphone = 'mobile'\nnotes = false\n")
+    one = mapping("[user]\nadopt = false\n[user.fields]\ncustom.a = 'city'\ncustom.b = 'mail'")
     two = mapping(
-        "[user.fields]\nnotes = false\nphone = ['mobile'] # both\n[user]\nadopt = false\n"
+        "[user.fields]\ncustom.b = ['mail'] # a list of one\ncustom.a = 'city'\n"
+        "[user]\nadopt = false"
     )
     assert one.version == two.version
     assert len(one.version) == 16

@@ -1,4 +1,4 @@
-"""Alembic's environment: runs migrations on the connection that `syncd.store.migrate` hands over."""
+"""Alembic's environment: migrations run on the connection that `syncd.store.migrate` gives."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Applying one page of a stored plan in one transaction: entities, identities, links, items, marker.
+"""Applying a page of a stored plan in one transaction: entities, identities, links and items.
 
 Each change is checked against its before-image first; one that no longer holds is left out, marked
 stale, and its link is planned again by the next run.
@@ -256,15 +256,13 @@ def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Chan
         c.rule, c.effects, c.seq,
     )  # fmt: skip
     query = query.where(c.step_id == step, c.seq >= first, c.seq < end).order_by(c.seq)
-    found: list[Change] = [None] * (end - first)  # type: ignore[list-item]
+    found = [check.DROPPED] * (end - first)
     for row in conn.execute(query):
         found[row[11] - first] = Change(Kind(row[0]), Action(row[1]), *row[2:])
-    return [one or check.DROPPED for one in found]
+    return found
 
 
-def _stored(
-    database: Database, conn: Connection, changes: Sequence[Change]
-) -> dict[UUID, Entity]:
+def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> dict[UUID, Entity]:
     wanted: dict[Kind, set[UUID]] = defaultdict(set)
     for change in changes:
         if not check.creates(change) and change is not check.DROPPED:

@@ -1,4 +1,4 @@
-"""Whether a stored change still fits the world it was decided on: its before-image, checked again."""
+"""Whether a stored change still fits the world that it was decided on."""
 
 from __future__ import annotations
 

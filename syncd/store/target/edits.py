@@ -15,9 +15,7 @@ from syncd.store.database import Database
 def unsettle(database: Database, conn: Connection, entities: Sequence[UUID]) -> None:
     """Have every source's record of the entities planned again by the next run."""
     c = t.link.c
-    conn.execute(
-        sa.update(t.link).where(database.among(c.entity_id, entities)).values(digest=None)
-    )
+    conn.execute(sa.update(t.link).where(database.among(c.entity_id, entities)).values(digest=None))
 
 
 def main_site(conn: Connection, client: UUID) -> UUID | None:

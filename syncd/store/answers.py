@@ -1,0 +1,344 @@
+"""What people ask about the desk: searching clients, sites and users, and finding the one they mean.
+
+A search looks for every word of a text, whatever its case and accents, in names, e-mail addresses,
+references and postal addresses; a user is found by the address of their site too.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from syncd import keys
+from syncd.entities import Entity, Kind
+from syncd.errors import StoreUnavailable
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+from syncd.store.facts import load_entities
+from syncd.text import fold
+
+L = TypeVar("L")
+
+REFERENCES: dict[Kind, tuple[str, ...]] = {
+    Kind.CLIENT: ("ref", "tenant_id", "accounts_id", "domain", "name"),
+    Kind.SITE: ("ref", "email_domain", "name"),
+    Kind.USER: ("email", "login", "employee_id", "third_party_id", "name"),
+}
+"""The keys that a person may name an entity by; the first that anybody has decides."""
+
+_ADDRESS = tuple(f"address_line{number}" for number in range(1, 6))
+
+
+class ClientLine(NamedTuple):
+    """One client in a list; `users` are its active ones."""
+
+    id: UUID
+    name: str
+    ref: str | None
+    domain: str | None
+    top_level: str | None
+    active: bool
+    sites: int
+    users: int
+
+
+class SiteLine(NamedTuple):
+    """One site in a list; `role` is main, holding or nothing, `users` are its active ones."""
+
+    id: UUID
+    client: str
+    name: str
+    ref: str | None
+    address: str
+    role: str | None
+    active: bool
+    users: int
+
+
+class UserLine(NamedTuple):
+    """One user in a list; `barred`: inactive because the client or the site is."""
+
+    id: UUID
+    client: str
+    site: str
+    name: str
+    email: str | None
+    login: str | None
+    job_title: str | None
+    phone: str | None
+    active: bool
+    barred: bool
+
+
+class Named(NamedTuple):
+    """An entity as a person would recognize it."""
+
+    kind: Kind
+    id: UUID
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to look for: words, in one client or all, everybody or the inactive ones only."""
+
+    text: str = ""
+    client: UUID | None = None
+    inactive: bool = False
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[L]):
+    """The first lines of an answer, and how many there are in all."""
+
+    lines: list[L]
+    total: int
+
+
+def explained(error: BaseException) -> StoreUnavailable | None:
+    """A fault of the database as a person can act on it, None for any other error."""
+    if not isinstance(error, SQLAlchemyError):
+        return None
+    cause = str(getattr(error, "orig", None) or error).strip()
+    return StoreUnavailable(f"the database cannot be used: {cause.partition(chr(10))[0]}")
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+def clients(database: Database, search: Search) -> Found[ClientLine]:
+    """Clients that hold every word of the search, by name."""
+    c = t.client.c
+    columns = [c.key_name, c.trading_name, c.key_ref, c.key_domain, c.key_tenant_id]
+    columns += [c.key_accounts_id, c.accounts_email, c.main_contact_name, c.main_contact_email]
+    sites = _count(t.site, t.site.c.client_id == c.id)
+    users = _count(t.user, t.user.c.client_id == c.id, t.user.c.active)
+    query = sa.select(c.id, c.name, c.ref, c.domain, c.top_level, c.active, sites, users)
+    query = _narrowed(query, t.client, search)
+    query = _ordered(database, query, c.key_name, c.id)
+    return _found(database, _matching(database, query, columns, search), search.limit, ClientLine)
+
+
+def sites(database: Database, search: Search) -> Found[SiteLine]:
+    """Sites that hold every word of the search, by client and name."""
+    c, owner = t.site.c, t.client.c
+    lines = [c[name] for name in _ADDRESS]
+    columns = [c.key_name, c.key_ref, c.key_email_domain, c.phone, c.main_contact_name, *lines]
+    users = _count(t.user, t.user.c.site_id == c.id, t.user.c.active)
+    query = sa.select(
+        c.id, owner.name, c.name, c.ref, _joined(lines, ", "), c.role, c.active, users
+    )
+    query = _narrowed(query.join(t.client, owner.id == c.client_id), t.site, search)
+    query = _ordered(database, query, owner.key_name, c.key_name, c.id)
+    return _found(database, _matching(database, query, columns, search), search.limit, SiteLine)
+
+
+def users(database: Database, search: Search) -> Found[UserLine]:
+    """Users that hold every word of the search, by client and name."""
+    c, owner, home = t.user.c, t.client.c, t.site.c
+    columns = [c.key_name, c.key_email, c.key_login, c.key_employee_id, c.key_third_party_id]
+    columns += [c.email, c.email2, c.email3, c.phone, c.key_phone, c.mobile, c.key_mobile]
+    columns += [c.job_title, home.key_name, *(home[name] for name in _ADDRESS)]
+    barred = sa.not_(sa.and_(owner.active, home.active))
+    query = sa.select(
+        c.id,
+        owner.name,
+        home.name,
+        c.name,
+        c.email,
+        c.login,
+        c.job_title,
+        c.phone,
+        c.active,
+        barred,
+    )
+    query = query.join(t.client, owner.id == c.client_id).join(t.site, home.id == c.site_id)
+    query = _narrowed(query, t.user, search)
+    query = _ordered(database, query, owner.key_name, c.key_name, c.id)
+    return _found(database, _matching(database, query, columns, search), search.limit, UserLine)
+
+
+def _count(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    query = sa.select(sa.func.count()).select_from(table)
+    return query.where(*conditions, sa.not_(table.c.retired)).scalar_subquery()
+
+
+def _narrowed(query: sa.Select[Any], table: sa.Table, search: Search) -> sa.Select[Any]:
+    query = query.where(sa.not_(table.c.retired))
+    if search.client is not None:
+        owner = table.c.id if table is t.client else table.c.client_id
+        query = query.where(owner == search.client)
+    return query.where(sa.not_(table.c.active)) if search.inactive else query
+
+
+def _matching(
+    database: Database,
+    query: sa.Select[Any],
+    columns: Sequence[sa.ColumnElement[Any]],
+    search: Search,
+) -> sa.Select[Any]:
+    haystack = _bare(database, _joined(columns, "\n"))
+    for word in bare(search.text).split():
+        query = query.where(haystack.contains(word, autoescape=True))
+    return query
+
+
+def _found(database: Database, query: sa.Select[Any], limit: int, line: type[L]) -> Found[L]:
+    def look(conn: Connection) -> Found[L]:
+        _teach(database, conn)
+        lines = [line(*row) for row in conn.execute(query.limit(limit) if limit else query)]
+        total = len(lines)
+        if limit and total >= limit:
+            counted = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
+            total = conn.execute(counted).scalar_one()
+        return Found(lines, total)
+
+    return database.query(look)
+
+
+# -- text without case and accents -----------------------------------------------------------------
+
+
+def bare(text: str) -> str:
+    """`text` as a search compares it: folded, and without accents."""
+    folded = fold(text)
+    if folded.isascii():
+        return folded
+    apart = unicodedata.normalize("NFKD", folded)
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
+def _joined(columns: Sequence[sa.ColumnElement[Any]], separator: str) -> sa.ColumnElement[str]:
+    """The columns that hold something, in one text."""
+    parts = [sa.func.coalesce(column + separator, "") for column in columns]
+    text: sa.ColumnElement[str] = parts[0]
+    for part in parts[1:]:
+        text = text + part
+    return text if separator == "\n" else sa.func.rtrim(text, separator)
+
+
+def _bare(database: Database, text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """What `bare` makes of a column, made by the database."""
+    if database.dialect == "sqlite":
+        return sa.func.bare(text, type_=sa.Text)
+    apart = sa.func.lower(sa.func.normalize(text, sa.literal_column("NFKD")))
+    folded = sa.func.replace(apart, "ß", "ss")
+    return sa.func.regexp_replace(folded, "[\u0300-\u036f]", "", "g", type_=sa.Text)
+
+
+def _teach(database: Database, conn: Connection) -> None:
+    """Give SQLite, which folds ASCII only, the function `bare`."""
+    if database.dialect == "sqlite":
+        raw: Any = conn.connection.dbapi_connection
+        raw.create_function("bare", 1, bare, deterministic=True)
+
+
+def _ordered(
+    database: Database, query: sa.Select[Any], *columns: sa.ColumnElement[Any]
+) -> sa.Select[Any]:
+    """Keys sort by code point: the same on every database and in every language."""
+    if database.dialect == "postgresql":
+        columns = tuple(
+            sa.collate(one, "C") if isinstance(one.type, sa.Text) else one for one in columns
+        )
+    return query.order_by(*columns)
+
+
+# -- the one that is meant -------------------------------------------------------------------------
+
+
+def referred(
+    database: Database, kind: Kind, reference: str, client: UUID | None = None
+) -> list[Named]:
+    """The entities that a reference names exactly: an id, or the first key that anybody has.
+
+    A site may also be named with its client, as `Elmstead Foods/Bakery`.
+    """
+
+    def look(conn: Connection) -> list[Named]:
+        found = _by_reference(conn, kind, reference, client)
+        if not found and kind is Kind.SITE:
+            found = _by_path(conn, reference)
+        return [Named(kind, one, label) for one, label in labels(database, conn, found).items()]
+
+    return database.query(look)
+
+
+def _by_reference(conn: Connection, kind: Kind, reference: str, client: UUID | None) -> list[UUID]:
+    table = t.TABLE_OF[kind]
+    query = sa.select(table.c.id).where(sa.not_(table.c.retired))
+    if client is not None and kind is not Kind.CLIENT:
+        query = query.where(table.c.client_id == client)
+    if (given := _as_id(reference)) and (
+        found := conn.execute(query.where(table.c.id == given)).scalar()
+    ):
+        return [found]
+    for name in REFERENCES[kind]:
+        if key := keys.key(kind, name, reference):
+            column = table.c[f"key_{name}"]
+            where = sa.and_(column.is_not(None), column == key)
+            if hits := list(conn.execute(query.where(where)).scalars()):
+                return hits
+    return []
+
+
+def _by_path(conn: Connection, reference: str) -> list[UUID]:
+    """Names of clients and of sites may hold slashes themselves, so every one is tried."""
+    parts = reference.split("/")
+    found = []
+    for at in range(1, len(parts)):
+        for owner in _by_reference(conn, Kind.CLIENT, "/".join(parts[:at]), None):
+            name = "/".join(parts[at:])
+            found += _by_reference(conn, Kind.SITE, name, owner)
+    return found
+
+
+def _as_id(reference: str) -> UUID | None:
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None
+
+
+def labels(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Entities as a person would recognize them, retired ones too; unknown ids are left out."""
+    wanted = list(ids)
+    found: dict[UUID, str] = {}
+    for kind in Kind:
+        for one in load_entities(database, conn, kind, wanted).values():
+            found[one.id] = label(one)
+    owners = _owners(database, conn, wanted)
+    return {one: _within(text, owners.get(one)) for one, text in found.items()}
+
+
+def label(entity: Entity) -> str:
+    """`Ada Byron <ada@example.org>`, or the name alone."""
+    name, values = str(entity.values.get("name", "?")), entity.values
+    address = values.get("email") or values.get("login") if entity.kind is Kind.USER else None
+    return f"{name} <{address}>" if address else name
+
+
+def _within(text: str, owner: str | None) -> str:
+    return f"{text} ({owner})" if owner else text
+
+
+def _owners(database: Database, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Names of the clients that sites and users belong to."""
+    found = {}
+    for table in (t.site, t.user):
+        query = sa.select(table.c.id, t.client.c.name).join(
+            t.client, t.client.c.id == table.c.client_id
+        )
+        for chunk in bulk.chunks(ids):
+            where = database.among(table.c.id, chunk)
+            found.update({row[0]: row[1] for row in conn.execute(query.where(where))})
+    return found

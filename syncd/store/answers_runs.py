@@ -1,0 +1,376 @@
+"""What people ask about the past: runs, the changes of the ledger, and what was set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Action
+from syncd.entities import Kind
+from syncd.store import tables as t
+from syncd.store.answers import labels
+from syncd.store.database import Database
+from syncd.store.draft import Draft
+
+REFERRING = ("client", "site")
+"""Names in a change whose values are ids."""
+
+_TELLING = (Action.DEACTIVATE, Action.MOVE, Action.RETIRE, Action.MISS, Action.REACTIVATE)
+"""What a person wants to see first in a plan."""
+
+
+class RunLine(NamedTuple):
+    """One run. `connection` is None for a person's own edit."""
+
+    id: int
+    connection: str | None
+    mode: str
+    trigger: str
+    state: str
+    code: str | None
+    reason: str | None
+    actor: str
+    counts: dict[str, Any]
+    started_at: datetime
+    ended_at: datetime | None
+    undoes: int | None
+    undone_by: int | None
+
+
+class ChangeLine(NamedTuple):
+    """One change of the ledger, with names for ids. `status`: done, planned, waiting, … ."""
+
+    run: int
+    connection: str | None
+    mode: str
+    actor: str
+    at: datetime
+    status: str
+    kind: Kind
+    action: str
+    entity: UUID
+    label: str
+    client: str | None
+    stream: str
+    key: str
+    reason: str
+    rule: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class AsideLine(NamedTuple):
+    """One item in quarantine. `rivals`: who on the desk it may be. `since`: None in a plan."""
+
+    connection: str
+    partition: str
+    stream: str
+    key: str
+    code: str
+    message: str
+    fields: list[str]
+    rivals: list[str]
+    since: datetime | None
+    run: int
+
+
+class ConnectionLine(NamedTuple):
+    """What the store knows of a connection."""
+
+    name: str
+    connector: str
+    state: str
+    reason: str | None
+    last_run: int | None
+    last_state: str | None
+    last_at: datetime | None
+    quarantined: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which changes: of one run (whatever became of them), of an entity, of a client."""
+
+    run: int | None = None
+    entity: UUID | None = None
+    client: UUID | None = None
+    limit: int = 50
+
+
+# -- runs ------------------------------------------------------------------------------------------
+
+
+def runs(
+    database: Database, *, run: int | None = None, connection: str | None = None, limit: int = 20
+) -> list[RunLine]:
+    """The newest runs, or the one that is asked for."""
+    c = t.run.c
+    query = (
+        sa.select(
+            c.id, t.connection.c.name, c.mode, c.trigger, c.state, c.code, c.reason, c.actor,
+            c.counts, c.started_at, c.ended_at, c.undoes, c.undone_by,
+        )
+        .join(t.connection, t.connection.c.id == c.connection_id, isouter=True)
+        .order_by(c.id.desc())
+    )  # fmt: skip
+    if run is not None:
+        query = query.where(c.id == run)
+    if connection is not None:
+        query = query.where(t.connection.c.name == connection)
+    if limit:
+        query = query.limit(limit)
+    return database.query(lambda conn: [RunLine._make(row) for row in conn.execute(query)])
+
+
+def connections(database: Database) -> list[ConnectionLine]:
+    """Every connection that was ever used, by name."""
+    c, r = t.connection.c, t.run.c
+    last = sa.select(sa.func.max(r.id)).where(r.connection_id == c.id).scalar_subquery()
+    aside = _in_partitions(t.quarantine, t.quarantine.c.partition_id)
+    waiting = _in_partitions(t.hold, t.hold.c.partition_id, t.hold.c.state == "waiting")
+    query = (
+        sa.select(
+            c.name,
+            c.connector,
+            c.state,
+            c.state_reason,
+            r.id,
+            r.state,
+            r.started_at,
+            aside,
+            waiting,
+        )
+        .join(t.run, r.id == last, isouter=True)
+        .order_by(c.name)
+    )
+    return database.query(lambda conn: [ConnectionLine._make(row) for row in conn.execute(query)])
+
+
+def _in_partitions(
+    table: sa.Table, partition: sa.ColumnElement[int], *conditions: sa.ColumnElement[bool]
+) -> sa.ColumnElement[int]:
+    query = sa.select(sa.func.count()).select_from(table)
+    query = query.join(t.partition, t.partition.c.id == partition)
+    query = query.where(t.partition.c.connection_id == t.connection.c.id, *conditions)
+    return query.correlate(t.connection).scalar_subquery()
+
+
+# -- changes ---------------------------------------------------------------------------------------
+
+
+def changes(database: Database, asked: Asked) -> list[ChangeLine]:
+    """Changes of the ledger, newest first; those of one run as planned, the most telling first."""
+    query = _narrowed(_all_changes(), asked)
+    if asked.limit:
+        query = query.limit(asked.limit)
+
+    def look(conn: Connection) -> list[ChangeLine]:
+        rows = conn.execute(query).all()
+        names = _names(database, conn, rows)
+        return [_change_line(row, names) for row in rows]
+
+    return database.query(look)
+
+
+def count_changes(database: Database, asked: Asked) -> int:
+    """How many changes there are to list."""
+    query = _narrowed(_all_changes(), asked).order_by(None).subquery()
+    counted = sa.select(sa.func.count()).select_from(query)
+    return database.query(lambda conn: int(conn.execute(counted).scalar_one()))
+
+
+def _all_changes() -> sa.Select[Any]:
+    c, s, r = t.change.c, t.step.c, t.run.c
+    return (
+        sa.select(
+            c.step_id, c.seq, c.kind, c.action, c.entity_id, c.client_id, c.stream, c.key, c.reason,
+            c.rule, c.before, c.after, c.outcome, s.state, s.applied_seq, r.id.label("run"), r.mode,
+            r.actor, r.started_at, r.undone_by, t.connection.c.name.label("connection"),
+        )
+        .join(t.step, s.id == c.step_id)
+        .join(t.run, r.id == s.run_id)
+        .join(t.connection, t.connection.c.id == r.connection_id, isouter=True)
+    )  # fmt: skip
+
+
+def _narrowed(query: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
+    c = t.change.c
+    if asked.entity is not None:
+        query = query.where(c.entity_id == asked.entity)
+    if asked.client is not None:
+        query = query.where(sa.or_(c.client_id == asked.client, c.entity_id == asked.client))
+    if asked.run is not None:
+        telling = sa.case((c.action.in_(_TELLING), 0), else_=1)
+        query = query.where(t.step.c.run_id == asked.run)
+        return query.order_by(telling, c.step_id, c.seq)
+    done = sa.and_(c.seq < t.step.c.applied_seq, c.outcome.is_(None))
+    return query.where(done).order_by(c.step_id.desc(), c.seq.desc())
+
+
+def _change_line(row: Any, names: dict[UUID, str]) -> ChangeLine:
+    values = row.after if row.action == Action.CREATE else {}
+    label = names.get(row.entity_id) or str(values.get("name", "?"))
+    return ChangeLine(
+        row.run,
+        row.connection,
+        row.mode,
+        row.actor,
+        row.started_at,
+        _status(row),
+        Kind(row.kind),
+        row.action,
+        row.entity_id,
+        label,
+        names.get(row.client_id) if row.client_id else None,
+        row.stream,
+        row.key,
+        row.reason,
+        row.rule,
+        _with_names(row.before, names),
+        _with_names(row.after, names),
+    )
+
+
+def _status(row: Any) -> str:
+    if row.outcome == "stale":
+        return "left out"
+    if row.seq < row.applied_seq:
+        return f"undone by run {row.undone_by}" if row.undone_by else "done"
+    waiting = {"held": "waiting", "due": "not yet applied"}
+    known = ("planned", "rejected", "superseded")
+    return waiting.get(row.state) or (row.state if row.state in known else "not applied")
+
+
+def _with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]:
+    return {
+        name: names.get(UUID(hex=value), value) if name in REFERRING and value else value
+        for name, value in values.items()
+    }
+
+
+def _names(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UUID, str]:
+    """Names of all that the changes speak of, those included that a plan would only create."""
+    ids: set[UUID] = set()
+    for row in rows:
+        ids |= {row.entity_id, row.client_id}
+        ids |= {
+            UUID(hex=side[name])
+            for side in (row.before, row.after)
+            for name in REFERRING
+            if side.get(name)
+        }
+    ids.discard(None)
+    names = labels(database, conn, ids)
+    return {**_planned_names(database, conn, ids - names.keys(), rows), **names}
+
+
+def _planned_names(
+    database: Database, conn: Connection, ids: set[UUID], rows: Sequence[Any]
+) -> dict[UUID, str]:
+    if not ids:
+        return {}
+    c = t.change.c
+    query = sa.select(c.entity_id, c.after).where(
+        c.step_id.in_({row.step_id for row in rows}),
+        c.action == Action.CREATE,
+        database.among(c.entity_id, list(ids)),
+    )
+    return {entity: _planned_label(after) for entity, after in conn.execute(query)}
+
+
+def _planned_label(after: dict[str, Any]) -> str:
+    address = after.get("email") or after.get("login")
+    name = str(after.get("name", "?"))
+    return f"{name} <{address}>" if address else name
+
+
+# -- what was set aside ----------------------------------------------------------------------------
+
+
+def quarantine(
+    database: Database, *, connection: str | None = None, key: str | None = None, limit: int = 50
+) -> list[AsideLine]:
+    """What is in quarantine, oldest first."""
+    c = t.quarantine.c
+    query = (
+        sa.select(
+            t.connection.c.name, t.partition.c.name, c.stream, c.key, c.code, c.message, c.fields,
+            c.suggestion, c.since, t.step.c.run_id,
+        )
+        .join(t.partition, t.partition.c.id == c.partition_id)
+        .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
+        .join(t.step, t.step.c.id == c.step_id)
+        .order_by(c.since, t.connection.c.name, c.stream, c.key)
+    )  # fmt: skip
+    if connection is not None:
+        query = query.where(t.connection.c.name == connection)
+    if key is not None:
+        query = query.where(c.key == key)
+    if limit:
+        query = query.limit(limit)
+    return database.query(lambda conn: _aside_lines(database, conn, conn.execute(query).all()))
+
+
+def count_quarantine(database: Database) -> int:
+    """How many items are in quarantine."""
+    query = sa.select(sa.func.count()).select_from(t.quarantine)
+    return database.query(lambda conn: int(conn.execute(query).scalar_one()))
+
+
+ASIDE = "aside"
+"""In the counts of a planned step: [stream, key, code, message, fields, suggestion] of each item."""
+
+
+def set_aside_by(database: Database, run: int, limit: int = 50) -> list[AsideLine]:
+    """What a run set aside: as its plan says while that is all there is, else as it stands now."""
+
+    def look(conn: Connection) -> list[AsideLine]:
+        rows = [row for step in _steps(conn, run) for row in _drafted(database, conn, step)]
+        return _aside_lines(database, conn, rows[:limit] if limit else rows)
+
+    drafted = database.query(look)
+    if drafted:
+        return drafted
+    return [one for one in quarantine(database, limit=0) if one.run == run][: limit or None]
+
+
+def _steps(conn: Connection, run: int) -> list[Any]:
+    s = t.step.c
+    query = (
+        sa.select(
+            s.id, s.run_id, s.counts, t.partition.c.name.label("partition"), t.connection.c.name
+        )
+        .join(t.partition, t.partition.c.id == s.partition_id)
+        .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
+        .where(s.run_id == run)
+        .order_by(s.id)
+    )
+    return list(conn.execute(query))
+
+
+def _drafted(database: Database, conn: Connection, step: Any) -> Iterable[tuple[Any, ...]]:
+    planned: list[list[Any]] = list(step.counts.get(ASIDE, ()))
+    for page in Draft(database, step.id).pages(conn):
+        for one in page.body.quarantined:
+            told = [one.code, one.message, list(one.fields), one.suggestion]
+            planned.append([one.stream, one.key, *told])
+    for each in planned:
+        yield (step.name, step.partition, *each, None, step.run_id)
+
+
+def _aside_lines(database: Database, conn: Connection, rows: Sequence[Any]) -> list[AsideLine]:
+    rivals = {row[:4]: [UUID(hex=one) for one in row[7].split(",") if one] for row in rows}
+    names = labels(database, conn, {one for ids in rivals.values() for one in ids})
+    return [
+        AsideLine._make(
+            (*row[:7], [names[one] for one in rivals[row[:4]] if one in names], *row[8:])
+        )
+        for row in rows
+    ]

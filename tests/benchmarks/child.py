@@ -1,0 +1,119 @@
+"""One measured piece of work in a process of its own, so that its memory and CPU time are its own.
+
+Run by `tests.benchmarks.core` as `python -m tests.benchmarks.child TASK ARGUMENTS`, the latter as
+JSON; prints one line of JSON about how it went.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CONNECTION = "people"
+
+
+def main() -> None:
+    task, given = sys.argv[1], json.loads(sys.argv[2])
+    print(json.dumps(TASKS[task](**given)))
+
+
+def write_sheet(path: str, users: int, edits: int, shuffle: int | None) -> dict[str, Any]:
+    from tests.benchmarks import sheet
+
+    sheet.write(Path(path), users, edits=edits, shuffle=shuffle)
+    return {"bytes": Path(path).stat().st_size}
+
+
+def migrate(url: str) -> dict[str, Any]:
+    from syncd.store import migrate as schema
+    from syncd.store.database import Database
+
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    return {}
+
+
+def bare_table(url: str, file: str) -> dict[str, Any]:
+    from tests.benchmarks import baselines, watching
+
+    watching.count_statements()
+    return _measured(baselines.bare_table(url, Path(file)))
+
+
+def same_rows(url: str, file: str, kept: str) -> dict[str, Any]:
+    from tests.benchmarks import baselines, watching
+
+    watching.count_statements()
+    return _measured(baselines.same_rows(url, Path(file), Path(kept)))
+
+
+def keep_rows(url: str, kept: str) -> dict[str, Any]:
+    from tests.benchmarks import baselines
+
+    return {"rows": baselines.keep_rows(url, Path(kept))}
+
+
+def sync(url: str, file: str, folder: str, watched: bool) -> dict[str, Any]:
+    from syncd import settings
+    from syncd.store.database import Database
+    from syncd.sync import flow
+    from syncd.sync.engine import Engine
+    from tests.benchmarks import watching
+
+    os.environ["SYNCD_DATABASE_URL"] = url
+    watching.count_statements()
+    engine = Engine.open(settings.load(_configured(Path(folder), Path(file))))
+    if watched:
+        watching.watch_tables(Database(url))
+    outcome: list[flow.Outcome] = []
+    measured = _measured(lambda: outcome.append(flow.sync(engine, CONNECTION)))
+    engine.database.close()
+    if watched:
+        measured["written"] = watching.unwatch_tables(Database(url))
+    return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
+
+
+def _configured(folder: Path, file: Path) -> Path:
+    """A folder of settings for one combined sheet with the mapping that the connector ships."""
+    from tests.benchmarks.sheet import KEY
+
+    (folder / "connections").mkdir(parents=True, exist_ok=True)
+    (folder / "syncd.toml").write_text("", "utf-8")
+    (folder / "connections" / f"{CONNECTION}.toml").write_text(
+        f'connector = "csv"\n[config]\ncombined = "{file.as_posix()}"\n'
+        f'contents = "full"\nkey = "{KEY}"\n',
+        "utf-8",
+    )
+    return folder
+
+
+def _measured(work: Callable[[], object]) -> dict[str, Any]:
+    """Wall and CPU seconds of the work, the process's peak memory in MB, statements sent."""
+    from tests.benchmarks import watching
+
+    watching.sent.clear()
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": wall,
+        "cpu": cpu,
+        "peak": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "statements": watching.sent["statements"],
+    }
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    task.__name__: task for task in (write_sheet, migrate, bare_table, same_rows, keep_rows, sync)
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""How fast one sync is: `make bench`, or `python -m tests.benchmarks.core --help`.
+
+Every case runs in a process of its own. Baselines and the cases that are compared with them take
+turns, so that a busy moment of the computer slows both. The memory and CPU seconds are those of
+syncd's process, not of a database server. Nothing here fails for being slow: a case below its
+floor says "under"; only a result that is wrong ends with exit code 1.
+
+    R      parse the file, load one bare table (executemany, or COPY and a merge)
+    W      parse the file, load the rows that the first load left in all tables, with all indexes
+    first  sync into an empty database
+    same   sync again: same content, rows shuffled, file renamed
+    some   sync again: 1 % of the users changed, rows shuffled, file renamed
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.benchmarks import servers, sheet
+
+CASES = ("R", "W", "first", "same", "some")
+FLOORS: dict[str, dict[str, dict[str, float]]] = {
+    "sqlite": {"first": {"W": 0.4, "R": 0.06}, "same": {"R": 0.5}, "some": {"R": 0.4}},
+    "postgresql": {"first": {"W": 0.4, "R": 0.08}, "same": {"R": 0.8}, "some": {"R": 0.6}},
+}
+MILLION = 1_000_000
+MOST_MEMORY = 250
+"""MB of peak memory, however many rows."""
+
+Result = dict[str, Any]
+
+
+class WrongResult(Exception):
+    """A sync did something else than what was to be measured."""
+
+
+def main() -> int:
+    chosen = _arguments()
+    with tempfile.TemporaryDirectory(prefix="syncd-bench-files-") as folder:
+        try:
+            for dialect in chosen.databases:
+                _measure(Bench(dialect, Path(folder), chosen.users), chosen.only, chosen.rounds)
+            if chosen.million:
+                _measure(Bench("sqlite", Path(folder), MILLION, limit=MOST_MEMORY), CASES[2:4], 1)
+        except WrongResult as wrong:
+            print(f"WRONG: {wrong}")
+            return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, metavar="CASE")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is shown")
+    parser.add_argument("--million", action="store_true", help="a million users on SQLite as well")
+    chosen = parser.parse_args()
+    both = chosen.database == "both"
+    chosen.databases = ["sqlite", "postgresql"] if both else [chosen.database]
+    return chosen
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+def _run(task: str, **given: Any) -> Result:
+    """A task of `child.py` in a fresh process.
+
+    This process stays small, for on Linux a child's peak memory begins as its parent's.
+    """
+    command = [sys.executable, "-m", "tests.benchmarks.child", task, json.dumps(given)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    result: Result = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+@dataclass
+class Bench:
+    """The cases on one kind of database, and what they measured so far."""
+
+    dialect: str
+    folder: Path
+    users: int
+    limit: int | None = None
+    results: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
+
+    def sheet(self, name: str, edits: int = 0, shuffle: int | None = None) -> str:
+        """The path of a sheet, which is written when it is first asked for."""
+        path = self.folder / f"{self.users}-{name}.csv"
+        if not path.exists():
+            _run("write_sheet", path=str(path), users=self.users, edits=edits, shuffle=shuffle)
+        return str(path)
+
+    def sync(self, url: str, file: str, *, watched: bool = False) -> Result:
+        settings = str(self.folder / "settings")
+        return _run("sync", url=url, file=file, folder=settings, watched=watched)
+
+    def keep(self, case: str, result: Result) -> None:
+        print(f"  {self.dialect} {case}: {result['seconds']:.2f} s", file=sys.stderr, flush=True)
+        self.results[case].append(result)
+
+
+def _measure(bench: Bench, cases: Sequence[str], rounds: int) -> None:
+    with servers.server(bench.dialect, bench.folder) as server:
+        _show_heading(bench, server.about)
+        main_url = server.create()
+        _run("migrate", url=main_url)
+        for number in range(rounds):  # each finds the edits of those before it
+            if "R" in cases:
+                _bare_table(bench, server)
+            _first_load(bench, server, main_url if number == 0 else None, cases)
+            if "W" in cases:
+                _same_rows(bench, server, main_url, fresh=number == 0)
+            if "same" in cases:
+                _no_change(bench, server, main_url, number if "some" in cases else 0)
+            if "some" in cases:
+                _one_percent(bench, server, main_url, number)
+        server.drop(main_url)
+    _show(bench)
+
+
+def _bare_table(bench: Bench, server: servers.Server) -> None:
+    url, file = server.create(), bench.sheet("people")
+    server.settle()
+    bench.keep("R", _run("bare_table", url=url, file=file))
+    server.drop(url)
+
+
+def _same_rows(bench: Bench, server: servers.Server, main_url: str, *, fresh: bool) -> None:
+    kept = bench.folder / f"{bench.dialect}.rows"
+    if fresh:
+        _run("keep_rows", url=main_url, kept=str(kept))
+    url, file = server.create(), bench.sheet("people")
+    _run("migrate", url=url)
+    server.settle()
+    bench.keep("W", _run("same_rows", url=url, file=file, kept=str(kept)))
+    server.drop(url)
+
+
+def _first_load(
+    bench: Bench, server: servers.Server, main_url: str | None, cases: Sequence[str]
+) -> None:
+    """Into the database that the later cases start from, then into others that are dropped."""
+    if main_url is None and "first" not in cases:
+        return
+    url = main_url or server.create()
+    if main_url is None:
+        _run("migrate", url=url)
+    file = bench.sheet("people")
+    server.settle()
+    result = bench.sync(url, file)
+    _expect(bench, "first", result, {"create user": bench.users, "in quarantine": 0})
+    if main_url is None:
+        server.drop(url)
+
+
+def _no_change(bench: Bench, server: servers.Server, url: str, number: int) -> None:
+    file = bench.sheet(f"shuffled-{number}", edits=number, shuffle=2 * number + 1)
+    server.settle()
+    result = bench.sync(url, file, watched=True)
+    if result["written"]:
+        raise WrongResult(f"a sync without changes wrote rows: {result['written']}")
+    _expect(bench, "same", result, {"update user": 0, "create user": 0})
+
+
+def _one_percent(bench: Bench, server: servers.Server, url: str, number: int) -> None:
+    file = bench.sheet(f"edited-{number}", edits=number + 1, shuffle=2 * number + 2)
+    server.settle()
+    result = bench.sync(url, file)
+    _expect(bench, "some", result, {"update user": bench.users // 100, "create user": 0})
+
+
+def _expect(bench: Bench, case: str, result: Result, counts: dict[str, int]) -> None:
+    found = {name: result["counts"].get(name, 0) for name in counts}
+    if result["state"] != "succeeded" or found != counts:
+        raise WrongResult(f"{bench.dialect} {case}: {result['state']}, {found} instead of {counts}")
+    bench.keep(case, result)
+
+
+# -- showing ---------------------------------------------------------------------------------------
+
+_COLUMNS = "{:<7}{:>10}{:>9}{:>8}{:>9}{:>12}   {}"
+
+
+def _show_heading(bench: Bench, about: str) -> None:
+    clients = sheet.clients(bench.users)
+    columns = len(sheet.HEADINGS)
+    print(f"\n{about}\n{bench.users:,} users, {clients:,} clients, {columns} columns", flush=True)
+
+
+def _show(bench: Bench) -> None:
+    print(_COLUMNS.format("case", "rows/s", "seconds", "CPU s", "peak MB", "statements", "floors"))
+    for case in sorted(bench.results, key=CASES.index):
+        results = bench.results[case]
+        seconds = median(one["seconds"] for one in results)
+        print(
+            _COLUMNS.format(
+                case,
+                f"{bench.users / seconds:,.0f}",
+                f"{seconds:.2f}",
+                f"{median(one['cpu'] for one in results):.2f}",
+                f"{max(one['peak'] for one in results):.0f}",
+                f"{median(one['statements'] for one in results):,.0f}",
+                "   ".join(_verdicts(bench, case, seconds)),
+            ).rstrip(),
+            flush=True,
+        )
+
+
+def _verdicts(bench: Bench, case: str, seconds: float) -> list[str]:
+    said = []
+    for baseline, floor in FLOORS[bench.dialect].get(case, {}).items():
+        if baseline in bench.results:
+            base = median(one["seconds"] for one in bench.results[baseline])
+            ratio = base / seconds
+            verdict = "ok" if ratio >= floor else "UNDER"
+            said.append(f"{ratio:.3f} {baseline} (floor {floor}) {verdict}")
+    if bench.limit:
+        peak = max(one["peak"] for one in bench.results[case])
+        verdict = "ok" if peak < bench.limit else "OVER"
+        said.append(f"{peak:.0f} MB (limit {bench.limit}) {verdict}")
+    if case == "same":
+        said.append("0 rows written ok")
+    return said
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Desks for stories, on each kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.connectors import base
+from tests.stories.desk import Desk
+from tests.stories.source import Source
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    """A desk that reads people.csv, with an empty database."""
+    opened = Desk(tmp_path / "config", database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A provider in memory that the desk's connection reads instead of a file."""
+    made = Source()
+    monkeypatch.setattr(base, "find", lambda _name: made.connector())
+    desk.connect("people", "memory", {})
+    desk.reload()
+    return made
