@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 KNOWN = (
     "run.opened",
@@ -46,16 +47,22 @@ KNOWN = (
     "close.ended",
 )
 
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 _armed, _, _count = os.environ.get("SYNCD_FAILPOINT", "").partition(":")
 _left = int(_count or 1)
+_then: Callable[[], None] = _die
 
 
-def arm(name: str, count: int = 1) -> None:
-    """End this process when `name` is passed for the `count`th time."""
-    global _armed, _left
+def arm(name: str, count: int = 1, then: Callable[[], None] = _die) -> None:
+    """When `name` is passed for the `count`th time: end this process, or do `then`. "" disarms."""
+    global _armed, _left, _then  # one process, one armed place
     if name and name not in KNOWN:
         raise ValueError(f"no such failpoint: {name}")
-    _armed, _left = name, count
+    _armed, _left, _then = name, count, then
 
 
 def reach(name: str) -> None:
@@ -65,4 +72,4 @@ def reach(name: str) -> None:
         return
     _left -= 1
     if _left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        _then()

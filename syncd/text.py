@@ -36,3 +36,13 @@ def fold(value: str) -> str:
     bare = value.translate(_UNSAFE).translate(_JOINERS)
     folded = unicodedata.normalize("NFKC", bare).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+LONGEST_KEY = 400
+
+
+def usable_key(key: str) -> bool:
+    """Whether every database can keep `key`: not empty, not long, no NUL and no lone surrogate."""
+    if not 0 < len(key) <= LONGEST_KEY:
+        return False
+    return key.isprintable() or not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in key)

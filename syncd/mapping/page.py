@@ -185,5 +185,5 @@ def creation(
         reason,
         values,
         before,
-        effects=Effect.REVIVES if revives else Effect.NONE,
+        effects=int(Effect.REVIVES) if revives else 0,
     )

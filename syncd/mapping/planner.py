@@ -16,6 +16,7 @@ from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.records import Location, Organization, Person, Record, Reject
+from syncd.text import usable_key
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 
@@ -91,6 +92,10 @@ class Planner:
         is_own: bool,
         page: Page,
     ) -> Candidate | None:
+        if not _references_are_usable(record):
+            message = "the keys that it names hold what no database can keep"
+            self._reject(stream, item, Reject(item.key, "bad_key", message), page)
+            return None
         try:
             mapped = self._map(record)
         except RecordRejected as problem:
@@ -129,3 +134,14 @@ class Planner:
         page.out.quarantined = [
             one for one in page.out.quarantined if stored.get(one.key) != (one.code, one.message)
         ]
+
+
+def _references_are_usable(record: Record) -> bool:
+    """Whether every key that the record names can be looked up on every database."""
+    named = [record.key]
+    if isinstance(record, Location):
+        named.append(record.organization)
+    elif isinstance(record, Person):
+        named += [key for key in (record.organization, record.location) if key]
+        named += [part for identity in record.identities for part in identity]
+    return all(map(usable_key, named))

@@ -364,6 +364,7 @@ class Mapping(_Strict):
     @cached_property
     def version(self) -> str:
         """16 hex digits that change with the meaning, not with comments or the order of keys."""
-        content = self.model_dump(mode="json", by_alias=True)
+        # Limits say how much may change at once, not what a record means.
+        content = self.model_dump(mode="json", by_alias=True, exclude={"limits"})
         canonical = json.dumps([RULES_VERSION, content], sort_keys=True)
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()

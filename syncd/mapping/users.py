@@ -84,7 +84,9 @@ def _update(
     _set_site(work, one, user, client, page, diff)
     _add_identities(work, one, diff)
     state = _decide_active(work, one, user, elsewhere, diff)
-    if state is not None:
+    if action is Action.MOVE and state is not None:  # still a move: guards hold every one
+        reason = f"{reason}, and {state[1]}"
+    elif state is not None:
         action, reason = state
     came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
     if not diff and not match.rule and not came_back:

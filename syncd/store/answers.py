@@ -1,4 +1,4 @@
-"""What people ask about the desk: searching clients, sites and users, and finding the one they mean.
+"""What people ask about the desk: searching clients, sites and users; finding the one they mean.
 
 A search looks for every word of a text, whatever its case and accents, in names, e-mail addresses,
 references and postal addresses; a user is found by the address of their site too.
@@ -148,7 +148,7 @@ def users(database: Database, search: Search) -> Found[UserLine]:
     columns = [c.key_name, c.key_email, c.key_login, c.key_employee_id, c.key_third_party_id]
     columns += [c.email, c.email2, c.email3, c.phone, c.key_phone, c.mobile, c.key_mobile]
     columns += [c.job_title, home.key_name, *(home[name] for name in _ADDRESS)]
-    barred = sa.not_(sa.and_(owner.active, home.active))
+    barred = sa.type_coerce(sa.not_(sa.and_(owner.active, home.active)), sa.Boolean)
     query = sa.select(
         c.id,
         owner.name,
@@ -268,9 +268,15 @@ def referred(
         found = _by_reference(conn, kind, reference, client)
         if not found and kind is Kind.SITE:
             found = _by_path(conn, reference)
-        return [Named(kind, one, label) for one, label in labels(database, conn, found).items()]
+        return named(database, conn, found)
 
     return database.query(look)
+
+
+def named(database: Database, conn: Connection, ids: Collection[UUID]) -> list[Named]:
+    """Entities by id as a person would recognize them; unknown ids are left out."""
+    kinds = {one: kind for kind in Kind for one in load_entities(database, conn, kind, list(ids))}
+    return [Named(kinds[one], one, text) for one, text in labels(database, conn, ids).items()]
 
 
 def _by_reference(conn: Connection, kind: Kind, reference: str, client: UUID | None) -> list[UUID]:
@@ -310,14 +316,21 @@ def _as_id(reference: str) -> UUID | None:
 
 
 def labels(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """As `short_labels`, with the client that a site or user belongs to."""
+    owners = _owners(database, conn, list(ids))
+    return {
+        one: f"{text} ({owners[one]})" if one in owners else text
+        for one, text in short_labels(database, conn, ids).items()
+    }
+
+
+def short_labels(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
     """Entities as a person would recognize them, retired ones too; unknown ids are left out."""
-    wanted = list(ids)
-    found: dict[UUID, str] = {}
-    for kind in Kind:
-        for one in load_entities(database, conn, kind, wanted).values():
-            found[one.id] = label(one)
-    owners = _owners(database, conn, wanted)
-    return {one: _within(text, owners.get(one)) for one, text in found.items()}
+    return {
+        one.id: label(one)
+        for kind in Kind
+        for one in load_entities(database, conn, kind, list(ids)).values()
+    }
 
 
 def label(entity: Entity) -> str:
@@ -325,10 +338,6 @@ def label(entity: Entity) -> str:
     name, values = str(entity.values.get("name", "?")), entity.values
     address = values.get("email") or values.get("login") if entity.kind is Kind.USER else None
     return f"{name} <{address}>" if address else name
-
-
-def _within(text: str, owner: str | None) -> str:
-    return f"{text} ({owner})" if owner else text
 
 
 def _owners(database: Database, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -125,15 +125,11 @@ def _sources(database: Database, where: sa.ColumnElement[bool]) -> list[Source]:
 
     def look(conn: Connection) -> list[Source]:
         return [
-            Source(*row[:4], LinkState(row[4]), Kind(row[5]), *row[6:])
+            Source._make(row)._replace(state=LinkState(row.state), kind=Kind(row.kind))
             for row in conn.execute(query)
         ]
 
     return database.query(look)
-
-
-def _source(row: sa.Row[Any]) -> Source:
-    return Source(*row)._replace(state=LinkState(row.state), kind=Kind(row.kind))
 
 
 def raw_in_quarantine(database: Database, connection: str, stream: str, key: str) -> bytes | None:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import Action
 from syncd.entities import Kind
 from syncd.store import tables as t
-from syncd.store.answers import labels
+from syncd.store.answers import labels, short_labels
 from syncd.store.database import Database
 from syncd.store.draft import Draft
 
@@ -132,7 +132,8 @@ def runs(
 def connections(database: Database) -> list[ConnectionLine]:
     """Every connection that was ever used, by name."""
     c, r = t.connection.c, t.run.c
-    last = sa.select(sa.func.max(r.id)).where(r.connection_id == c.id).scalar_subquery()
+    newest = t.run.alias("newest")
+    last = sa.select(sa.func.max(newest.c.id)).where(newest.c.connection_id == c.id)
     aside = _in_partitions(t.quarantine, t.quarantine.c.partition_id)
     waiting = _in_partitions(t.hold, t.hold.c.partition_id, t.hold.c.state == "waiting")
     query = (
@@ -147,7 +148,8 @@ def connections(database: Database) -> list[ConnectionLine]:
             aside,
             waiting,
         )
-        .join(t.run, r.id == last, isouter=True)
+        .select_from(t.connection)
+        .join(t.run, r.id == last.correlate(t.connection).scalar_subquery(), isouter=True)
         .order_by(c.name)
     )
     return database.query(lambda conn: [ConnectionLine._make(row) for row in conn.execute(query)])
@@ -207,7 +209,8 @@ def _narrowed(query: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
     if asked.client is not None:
         query = query.where(sa.or_(c.client_id == asked.client, c.entity_id == asked.client))
     if asked.run is not None:
-        telling = sa.case((c.action.in_(_TELLING), 0), else_=1)
+        stays = sa.and_(c.action == Action.LINK, t.run.c.mode == "undo")
+        telling = sa.case((stays, 0), (c.action.in_(_TELLING), 1), else_=2)
         query = query.where(t.step.c.run_id == asked.run)
         return query.order_by(telling, c.step_id, c.seq)
     done = sa.and_(c.seq < t.step.c.applied_seq, c.outcome.is_(None))
@@ -267,7 +270,7 @@ def _names(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UU
             if side.get(name)
         }
     ids.discard(None)
-    names = labels(database, conn, ids)
+    names = short_labels(database, conn, ids)
     return {**_planned_names(database, conn, ids - names.keys(), rows), **names}
 
 
@@ -325,7 +328,7 @@ def count_quarantine(database: Database) -> int:
 
 
 ASIDE = "aside"
-"""In the counts of a planned step: [stream, key, code, message, fields, suggestion] of each item."""
+"""In the counts of a planned step: [stream, key, code, message, fields, suggestion] of each one."""
 
 
 def set_aside_by(database: Database, run: int, limit: int = 50) -> list[AsideLine]:

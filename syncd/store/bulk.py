@@ -16,7 +16,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Change
+from syncd.changes import Action, Change
+from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
 
@@ -94,6 +95,10 @@ CHANGE_COLUMNS = (
 )
 
 
+_PLAIN: dict[str, str] = {name: name.value for name in (*Kind, *Action)}
+"""Plain text of kinds and actions: drivers are slow with subclasses of str."""
+
+
 def insert_changes(
     database: Database, conn: Connection, step: int, changes: Sequence[Change]
 ) -> None:
@@ -102,8 +107,8 @@ def insert_changes(
         (
             step,
             one.seq,
-            one.kind.value,
-            one.action.value,
+            _PLAIN[one.kind],
+            _PLAIN[one.action],
             int(one.effects),
             one.entity,
             one.client,

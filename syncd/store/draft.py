@@ -1,7 +1,7 @@
 """The draft of a step: decided pages, seen keys and newcomers, in the database until it closes.
 
-Memory holds one page; what must be compared across pages is packed into arrays of 8-byte
-hashes. These are only valid within the process that made them, so a read that was interrupted starts again.
+Memory holds one page; what must be compared across pages is packed into arrays of 8-byte hashes.
+They only mean something within their process, so a read that was interrupted starts again.
 """
 
 from __future__ import annotations

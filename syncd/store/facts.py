@@ -236,34 +236,19 @@ class StoreFacts:
 
     # -- for the sweep -----------------------------------------------------------------------------
 
-    def living(
-        self, stream: str, states: Sequence[LinkState], after: str
-    ) -> tuple[list[LinkFact], str | None]:
-        """A page of the stream's links in these states that own their item, in the order of their
-        keys, and the key to go on after (None at the end).
+    def living(self, stream: str, states: Sequence[LinkState], after: str) -> list[str]:
+        """A page of the keys of the stream's links in these states that own their item, ordered,
+        after the key `after`; fewer than `bulk.CHUNK` at the end.
         """
         c = t.link.c
         query = (
-            sa.select(c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at)
+            sa.select(c.key)
             .where(c.partition_id == self.partition, c.stream == stream, c.owner == "")
             .where(c.state.in_(list(states)), c.key > after)
             .order_by(c.key)
             .limit(bulk.CHUNK)
         )
-        rows = self.conn.execute(query).all()
-        links = [LinkFact(r[0], LinkState(r[1]), Kind(r[2]), *r[3:]) for r in rows]
-        return links, links[-1].key if len(links) == bulk.CHUNK else None
-
-    def count_living(self, stream: str, states: Sequence[LinkState]) -> int:
-        """How many links of the stream own their item and are in one of these states."""
-        c = t.link.c
-        query = sa.select(sa.func.count()).where(
-            c.partition_id == self.partition,
-            c.stream == stream,
-            c.owner == "",
-            c.state.in_(list(states)),
-        )
-        return int(self.conn.execute(query).scalar_one())
+        return list(self.conn.execute(query).scalars())
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +23,22 @@ from syncd.store import migrate
 from syncd.store.database import Database
 from syncd.store.runs import Runs
 from syncd.sync.step import Progress, Report
+
+
+@contextmanager
+def calm_collector() -> Iterator[None]:
+    """Collect garbage seldom while pages pass: what they make lives for a page and holds no cycles.
+
+    Full collections that walk every living object cost a fifth of a load otherwise.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _silent(_progress: Progress) -> None:

@@ -33,7 +33,7 @@ from syncd.store.facts import StoreFacts
 from syncd.store.runs import POISON_ATTEMPTS, ConnectionRow, StepRow
 from syncd.sync import guarding
 from syncd.sync.applying import Application
-from syncd.sync.engine import Engine, match_rules
+from syncd.sync.engine import Engine, calm_collector, match_rules
 from syncd.sync.reading import read_all
 from syncd.sync.settling import is_proven, settle
 from syncd.sync.step import Step
@@ -71,7 +71,8 @@ def sync(
     run = _resume_or_open(engine, row, connector, mode, actor)
     reach("run.opened")
     due = [one for one in _steps(engine, run) if one.state == "due"]
-    with ThreadPoolExecutor(max(1, min(engine.settings.engine.threads, len(due)))) as pool:
+    threads = max(1, min(engine.settings.engine.threads, len(due)))
+    with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
     return close(engine, run)
 
@@ -98,6 +99,7 @@ def _resume_or_open(
         for one in partitions:
             partition = engine.runs.ensure_partition(conn, row.id, one.key, one.name)
             engine.runs.add_step(conn, run, partition)
+        reach("step.opened")
         return run
 
     return engine.runs.opened(work)
@@ -274,7 +276,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
         phase=phase,
         state=state,
         reason=reason,
-        code="held" if held else None,
+        code="rejected" if state == "rejected" else "held" if held else None,
         pages=step.draft.next_page,
         proven=is_proven(step),
         mapping_version=step.digest_key.hex(),

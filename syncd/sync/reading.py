@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from syncd import keys as key_rules
@@ -21,9 +21,11 @@ from syncd.failpoints import reach
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Item
 from syncd.mapping.page import Page as Decided
+from syncd.records import Reject
 from syncd.store.database import Transaction
 from syncd.sync.settling import resolve_conflicts, resolve_repeats
 from syncd.sync.step import PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
+from syncd.text import usable_key
 
 NEWCOMERS_AT_ONCE = 2000
 
@@ -42,6 +44,7 @@ def read_all(step: Step) -> None:
 def read_stream(step: Step, stream: Stream) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
     cursor = None if step.full else step.cursors.get(stream.name)
+    step.planner.failures = 0
     with step.facts.open():
         had_quarantine = step.facts.has_quarantine(stream.name)
     done = 0
@@ -68,6 +71,7 @@ class Sorted:
 
 
 def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quarantine: bool) -> None:
+    page = _with_usable_keys(page, number)
     items = _distinct(step, stream, page.items)
     decided = Decided()
     with step.facts.open():
@@ -77,7 +81,7 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
             decided.out = step.planner.plan(
                 stream.name, stream.parse, found.changed, links, had_quarantine
             )
-        _plan_tombstones(step, stream, page, decided)
+        _plan_tombstones(step, stream, page, decided, found.keys)
         _set_rejects_aside(step, stream, page, decided.out, found.keys)
     reach("read.page.planned")
     key_changes = [row for change in decided.out.changes for row in _key_changes(change)]
@@ -97,6 +101,26 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
     step.counts["unchanged"] += unchanged
     step.counts[f"linked {stream.name}"] += len(items) - len(found.newcomers)
     reach("read.page.stored")
+
+
+def _with_usable_keys(page: Page, number: int) -> Page:
+    """The page with items whose key no database can keep turned into rejects without a key."""
+    keys = [item[0] for item in page.items]
+    stones = [stone.key for stone in page.tombstones]
+    if all(map(usable_key, keys)) and all(map(usable_key, stones)):
+        return page
+    message = "it has no key, or one that cannot be kept"
+    bad = [
+        Reject(None, "bad_key", message, where=f"page {number + 1}, item {at + 1}")
+        for at, key in enumerate(keys)
+        if not usable_key(key)
+    ]
+    return replace(
+        page,
+        items=[item for item in page.items if usable_key(item.key)],
+        tombstones=[stone for stone in page.tombstones if usable_key(stone.key)],
+        rejects=[*page.rejects, *bad],
+    )
 
 
 def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[RawItem]:
@@ -138,12 +162,17 @@ def _merged(step: Step, stream: Stream, items: Sequence[RawItem]) -> list[RawIte
     ]
 
 
-def _plan_tombstones(step: Step, stream: Stream, page: Page, decided: Decided) -> None:
+def _plan_tombstones(
+    step: Step, stream: Stream, page: Page, decided: Decided, keys: list[str]
+) -> None:
     if not page.tombstones:
         return
     returned = {item.key for item in page.items}
-    keys = [stone.key for stone in page.tombstones if stone.key not in returned]
-    links = step.facts.links(stream.name, keys)
+    dropped = dict.fromkeys(one.key for one in page.tombstones if one.key not in returned)
+    keys += dropped  # seen, so that the last word counts when another page holds the item
+    aside = step.facts.quarantined(stream.name, list(dropped))
+    decided.out.healed += [(stream.name, key) for key in aside]
+    links = step.facts.links(stream.name, list(dropped))
     dead = [one for one in links.values() if one.state in (LinkState.ALIVE, LinkState.MISSED)]
     plan_gone(step.context, stream.name, dead, "deleted", decided)
 
@@ -156,8 +185,9 @@ def _set_rejects_aside(
         return
     aside = []
     for reject in page.rejects:
-        step.keyless = step.keyless or reject.key is None
-        key = reject.key or f"({reject.where or 'no key'})"
+        usable = reject.key is not None and usable_key(reject.key)
+        step.keyless = step.keyless or not usable
+        key = reject.key if usable and reject.key else f"({reject.where or 'no key'})"
         keys.append(key)
         message = f"{reject.where}: {reject.message}" if reject.where else reject.message
         aside.append(
@@ -251,4 +281,7 @@ def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> De
     links = step.facts.links(stream.name, [key for key, _ in raws])
     key, blake2b = step.digest_key, hashlib.blake2b
     items = [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
-    return step.planner.plan(stream.name, stream.parse, items, links)
+    failures = step.planner.failures  # of what this read held: what still fails is not news
+    decisions = step.planner.plan(stream.name, stream.parse, items, links)
+    step.planner.failures = failures
+    return decisions

@@ -218,14 +218,15 @@ def _sweep(step: Step, stream: Stream) -> None:
     states = (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
     with step.facts.open():
         seen = set(step.draft.seen(step.facts.conn, stream.name))
-    last: str | None = ""
-    while last is not None:
+    keys = [""]
+    while keys:
         page = Page()
         with step.facts.open():
-            links, last = step.facts.living(stream.name, states, last)
-            absent = [link for link in links if hash(link.key) not in seen]
-            plan_gone(step.context, stream.name, absent, "absent", page)
+            keys = step.facts.living(stream.name, states, keys[-1])
+            absent = [key for key in keys if hash(key) not in seen]
+            links = list(step.facts.links(stream.name, absent).values())
+            plan_gone(step.context, stream.name, links, "absent", page)
         step.store(stream.name, PAGE_OF_SETTLING, page.out)
-        step.counts[f"living {stream.name}"] += len(links)
+        step.counts[f"living {stream.name}"] += len(keys)
         step.counts[f"absent {stream.name}"] += len(absent)
         step.report(Progress("sweep", stream.name, step.counts[f"living {stream.name}"], None))

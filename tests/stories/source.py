@@ -22,8 +22,9 @@ def raw(key: str, **values: object) -> RawItem:
 def who(name: str, organization: str = "acme", **values: object) -> RawItem:
     """The item of a person called `name`, with the key `name` in lower case."""
     key = str(values.pop("key", name.lower()))
-    mail = values.pop("mail", f"{name.lower()}@{organization}.example")
-    return raw(key, display_name=name, mail=mail, organization=organization, **values)
+    mail = f"{name.lower()}@{organization}.example"
+    said = {"display_name": name, "mail": mail, "organization": organization, **values}
+    return raw(key, **said)
 
 
 def crowd(count: int) -> list[RawItem]:

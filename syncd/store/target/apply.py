@@ -248,6 +248,10 @@ class Target:
         }
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+_ACTIONS = {action.value: action for action in Action}
+
+
 def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Change]:
     """The changes of a step with first <= seq < end, in order."""
     c = t.change.c
@@ -258,7 +262,7 @@ def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Chan
     query = query.where(c.step_id == step, c.seq >= first, c.seq < end).order_by(c.seq)
     found = [check.DROPPED] * (end - first)
     for row in conn.execute(query):
-        found[row[11] - first] = Change(Kind(row[0]), Action(row[1]), *row[2:])
+        found[row[11] - first] = Change(_KINDS[row[0]], _ACTIONS[row[1]], *row[2:])
     return found
 
 

@@ -14,6 +14,8 @@ from syncd.store.facts import StoreFacts
 DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
 
+_REVIVES = int(Effect.REVIVES)  # flags are slow to combine
+
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
 
@@ -33,15 +35,28 @@ def broken_updates(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dic
 
 def creates(change: Change) -> bool:
     """Whether the change inserts a row."""
-    return change.action is Action.CREATE and not change.effects & Effect.REVIVES
+    return change.action is Action.CREATE and not change.effects & _REVIVES
 
 
 def _differs(change: Change, entity: Entity) -> list[str]:
-    return [
+    fields = [
         name
         for name, before in change.before.items()
         if name not in (OWNERS, OVERRIDES, "identities") and _current(entity, name) != before
     ]
+    return fields or _claimed_by_hand(change, entity)
+
+
+def _claimed_by_hand(change: Change, entity: Entity) -> list[str]:
+    """Fields that no source may write by now although their values are what they were."""
+    edited = change.after.get(OVERRIDES) or {}
+    claimed = [name for name in change.after if name in entity.overrides and name not in edited]
+    if "client" in change.after and "site" in claimed:  # a move takes the user to another site
+        claimed.remove("site")
+    if change.after.get("active") is False and "active" not in edited:
+        if entity.values.get("keep_active"):
+            claimed.append("keep_active")
+    return claimed
 
 
 def _current(entity: Entity, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,12 @@ def created(change: Change, connection: str) -> list[Any]:
     return _row(change.kind, change.client, after.get("site"), after, provenance, overrides, False)
 
 
+@lru_cache(maxsize=4096)
+def _uuid(text: str) -> UUID:
+    """Many users share a site."""
+    return UUID(hex=text)
+
+
 _ALL_LOCAL = json_text({"*": LOCAL})
 
 
@@ -70,7 +77,7 @@ def _row(
 ) -> list[Any]:
     row: list[Any] = []
     if kind is Kind.USER:
-        row += (client, UUID(hex=site) if site else None)
+        row += (client, _uuid(site) if site else None)
     elif kind is Kind.SITE:
         row += (client, values.get("role"))
     row += [values.get(name) for name in _FIELD_NAMES[kind]]

@@ -1,0 +1,5 @@
+"""`python -m syncd.cli` is `syncd`."""
+
+from syncd.cli.app import main
+
+main()

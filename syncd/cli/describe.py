@@ -1,0 +1,166 @@
+"""Runs, changes and quarantined records in words: the same in every command that shows them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from syncd.changes import OVERRIDES, OWNERS
+from syncd.cli.advice import advice
+from syncd.cli.console import plain, quoted, say, some
+from syncd.cli.exits import is_change
+
+if TYPE_CHECKING:
+    from syncd.store.answers_runs import AsideLine, ChangeLine
+    from syncd.sync.flow import Outcome
+
+
+def summary(name: str, outcome: Outcome) -> Iterator[str]:
+    """How a run went, in a few lines."""
+    counts = outcome.counts
+    yield f"{name}: run {outcome.run} {_ending(outcome)}"
+    if reads := _reads(counts):
+        yield f"  read        {reads}"
+    yield f"  {_verb(outcome)}  {_changes(counts) or 'nothing'}"
+    if counts.get("stale"):
+        yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
+    if aside := _aside(counts, outcome.mode):
+        yield f"  quarantine  {aside}"
+    if counts.get("read people") == 0:
+        yield "  nobody      the source answered, and held no people at all"
+    for notice in outcome.notices:
+        yield f"  note        {plain(notice)}"
+    for overrun in outcome.overruns:
+        yield f"  limit       {plain(overrun)}"
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.state == "planned":
+        held = "; a sync would be held" if outcome.overruns else ""
+        return f"planned; nothing was changed{held}"
+    said = {"held": "held: nothing is changed until someone approves it"}
+    reason = f": {plain(outcome.reason)}" if outcome.reason else ""
+    return said.get(outcome.state, outcome.state + reason)
+
+
+def _verb(outcome: Outcome) -> str:
+    waits = outcome.state in ("planned", "held") or outcome.code == "rejected"
+    return "would do  " if waits else "did       "
+
+
+def _reads(counts: Mapping[str, int]) -> str:
+    reads = [f"{n} {k.removeprefix('read ')}" for k, n in counts.items() if k.startswith("read ")]
+    if unchanged := counts.get("unchanged"):
+        reads.append(f"{unchanged} of them unchanged")
+    return ", ".join(reads)
+
+
+def _changes(counts: Mapping[str, int]) -> str:
+    """`create 5 clients, 40 users; update 3 users`."""
+    done: dict[str, list[str]] = defaultdict(list)
+    for name, count in counts.items():
+        if count and is_change(name):
+            action, _, kind = name.partition(" ")
+            done[action].append(some(count, kind))
+    return "; ".join(f"{action} {', '.join(parts)}" for action, parts in done.items())
+
+
+def _aside(counts: Mapping[str, int], mode: str) -> str:
+    fresh, waiting = counts.get("quarantined", 0), counts.get("in quarantine", 0)
+    parts = []
+    if fresh:
+        parts.append(f"{fresh} {'would be ' if mode == 'plan' else ''}set aside")
+    if waiting:
+        parts.append(f"{waiting} {'now waiting' if fresh else 'still waiting'}")
+    return ", ".join(parts)
+
+
+# -- changes ---------------------------------------------------------------------------------------
+
+
+def change_lines(change: ChangeLine) -> Iterator[str]:
+    """One change: what, who and why, then each field before and after."""
+    yield f"{change.action} {change.kind}  {who(change)}: {plain(change.reason)}"
+    for field, before, after in fields(change):
+        yield f"    {field}: {quoted(before)} -> {quoted(after)}"
+
+
+def origin(change: ChangeLine) -> str:
+    """The run that a change belongs to, by whom, and what became of it."""
+    source = f"{change.connection}, " if change.connection else ""
+    status = "" if change.status == "done" else f", {change.status}"
+    return f"run {change.run} ({source}{change.mode} by {change.actor}){status}"
+
+
+def who(change: ChangeLine) -> str:
+    """The entity, and the client (of a new user the site too) that it belongs to."""
+    place = [change.client] if change.client and change.kind != "client" else []
+    if change.action == "create" and change.after.get("site"):
+        place.append(change.after["site"])
+    return ", ".join(filter(None, (plain(change.label), " / ".join(map(plain, place)))))
+
+
+def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
+    """(field, before, after); none of a creation, for all its values are new."""
+    if change.action == "create":
+        return
+    for name in _names(change.before, change.after):
+        if name == OVERRIDES:
+            yield from _overrides(change)
+        elif name == "identities":
+            before, after = (len(side.get(name) or ()) for side in (change.before, change.after))
+            yield "identities", before, after
+        elif name != OWNERS:
+            yield name, change.before.get(name), change.after.get(name)
+
+
+def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
+    before, after = (side.get(OVERRIDES) or {} for side in (change.before, change.after))
+    for name in _names(before, after):
+        yield f"{name} set by hand", before.get(name), after.get(name)
+
+
+def _names(*sides: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for side in sides for name in side))
+
+
+def change_json(change: ChangeLine) -> dict[str, Any]:
+    """One change for programs; a creation with all its values."""
+    told = change._asdict()
+    before, after = told.pop("before"), told.pop("after")
+    for side in (before, after):
+        side.pop(OWNERS, None)
+    told["fields"] = {
+        name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}
+        for name in _names(before, after)
+    }
+    return told
+
+
+# -- quarantine ------------------------------------------------------------------------------------
+
+
+def say_quarantine(lines: Sequence[AsideLine]) -> None:
+    """What was set aside, why, and what to repair."""
+    for one in lines:
+        say(f"{one.code}  {plain(one.key)}  ({one.stream} of {one.connection})")
+        for told in aside_details(one):
+            say(f"    {told}")
+
+
+def aside_details(one: AsideLine) -> Iterable[str]:
+    """Why a record was set aside, who it may be, since when, and what to repair."""
+    about = f" ({', '.join(one.fields)})" if one.fields and one.fields != [""] else ""
+    yield plain(one.message) + about
+    if one.rivals:
+        yield "perhaps: " + "; ".join(plain(rival) for rival in one.rivals)
+    if repair := advice(one.code):
+        yield f"repair: {repair}"
+    if one.since:
+        yield f"since {plain(one.since)} (run {one.run})"
+
+
+def aside_json(one: AsideLine) -> dict[str, Any]:
+    """A quarantined record for programs, with what to repair."""
+    return {**one._asdict(), "repair": advice(one.code)}

@@ -1,0 +1,199 @@
+"""init, check, connections, connectors: from nothing to a configuration that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from syncd.cli import exits, session
+from syncd.cli.console import as_json, say, table, talk
+from syncd.cli.exits import Exit
+from syncd.cli.groups import Searchable
+from syncd.cli.session import Actor, AsJson, Session, whoever
+from syncd.errors import ConfigError, SyncdError
+
+if TYPE_CHECKING:
+    from syncd.sync.engine import Engine
+
+TEMPLATES = (
+    "syncd.toml",
+    "connections/people.toml",
+    "mappings/people.toml",
+    "samples/people.csv",
+    "samples/separate-sheets.toml",
+    "samples/clients.csv",
+    "samples/sites.csv",
+    "samples/users.csv",
+)
+"""What `init` writes; a wheel holds them as package data, a source tree as config/."""
+
+connections = typer.Typer(cls=Searchable, help="List connections, pause or resume one.")
+Connection = Annotated[str, typer.Argument(metavar="CONNECTION")]
+
+
+# -- init ------------------------------------------------------------------------------------------
+
+
+def init(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("config"),
+) -> None:
+    """Write an annotated configuration with sample sheets, and create the database."""
+    from syncd import settings
+    from syncd.store import migrate
+    from syncd.store.database import Database
+
+    folder = session.of(context).folder or folder
+    present = [name for name in TEMPLATES if (folder / name).exists()]
+    if present:
+        raise ConfigError(f"{folder / present[0]} exists already, and nothing is ever overwritten")
+    for name in TEMPLATES:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_template(name).read_bytes())
+        say(str(path))
+    loaded = settings.load(folder)
+    database = Database(loaded.database.url.get_secret_value())
+    try:
+        migrate.upgrade(database)
+    finally:
+        database.close()
+    talk(f"the database is {loaded.database.safe_url()}")
+    given = "" if folder == Path("config") else f" --config {folder}"
+    talk(f"next: syncd{given} check, then syncd{given} plan")
+
+
+def _template(name: str) -> Traversable:
+    packaged = resources.files("syncd") / "templates" / name
+    return packaged if packaged.is_file() else Path(__file__).parents[2] / "config" / name
+
+
+# -- check -----------------------------------------------------------------------------------------
+
+
+def check(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[CONNECTION]", show_default="all of them")
+    ] = None,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Check settings, mappings and database, and whether each source can be read."""
+    done = [_tried(what, work) for what, work in _checks(session.of(context), name)]
+    if json:
+        as_json(checks=[{"what": what, "problem": problem} for what, problem, _ in done])
+    else:
+        for what, problem, _ in done:
+            say(f"bad  {what}: {problem}" if problem else f"ok   {what}")
+    raise typer.Exit(exits.worst(code for *_, code in done))
+
+
+def _tried(what: str, work: Callable[[], object]) -> tuple[str, str | None, Exit]:
+    try:
+        work()
+    except SyncdError as error:
+        return what, str(error), exits.of_error(error)
+    return what, None, Exit.DONE
+
+
+def _checks(used: Session, name: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What there is to check, each thing once those before it were."""
+    from syncd.sync.engine import Engine
+
+    settings = used.settings()  # nothing can be said about the rest without them
+    yield f"settings in {settings.folder}", lambda: None
+    engine = Engine.open(settings, check=False)
+    yield f"database {settings.database.safe_url()}", lambda: _check_database(engine)
+    for one in [name] if name else settings.connections:
+        settings.connection(one)
+        yield f"{one}: mapping", partial(engine.rules, one)
+        yield f"{one}: source", partial(_check_source, engine, one)
+    engine.database.close()
+
+
+def _check_source(engine: Engine, name: str) -> None:
+    engine.connector(name).check()
+
+
+def _check_database(engine: Engine) -> None:
+    from syncd.store import answers, migrate
+
+    try:
+        migrate.check(engine.database)
+    except Exception as error:
+        if (explained := answers.explained(error)) is None:
+            raise
+        raise explained from None
+
+
+# -- connections and connectors --------------------------------------------------------------------
+
+
+@connections.command("list")
+def list_connections(context: typer.Context, *, json: AsJson = False) -> None:
+    """List the configured connections, and how their last runs went."""
+    from syncd.store import answers_runs
+
+    with session.of(context).engine() as engine:
+        used = {one.name: one for one in answers_runs.connections(engine.database)}
+        configured = engine.settings.connections
+    lines = []
+    for name in sorted({*configured, *used}):
+        stored, chosen = used.get(name), configured.get(name)
+        lines.append(
+            {
+                "name": name,
+                "connector": chosen.connector if chosen else (stored and stored.connector),
+                "configured": chosen is not None,
+                "state": stored.state if stored else "never used",
+                "reason": stored.reason if stored else None,
+                "last_run": stored.last_run if stored else None,
+                "last_state": stored.last_state if stored else None,
+                "last_at": stored.last_at if stored else None,
+                "quarantined": stored.quarantined if stored else 0,
+                "waiting": stored.waiting if stored else 0,
+            }
+        )
+    if json:
+        as_json(connections=lines)
+        return
+    headings = ("name", "connector", "state", "last_run", "last_state", "last_at", "quarantined")
+    table(headings, [[line[heading] for heading in headings] for line in lines])
+    for line in lines:
+        if line["state"] == "paused":
+            talk(f"{line['name']} is paused: {line['reason']}")
+
+
+@connections.command("pause")
+def pause(
+    context: typer.Context,
+    name: Connection,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for whoever wonders.")] = "paused by hand",
+    actor: Actor = "",
+) -> None:
+    """Keep a connection from syncing until someone resumes it."""
+    from syncd.sync import connections as switches
+
+    with session.of(context).engine() as engine:
+        row = switches.pause(engine, name, reason, actor or whoever())
+    say(f"{row.name} is {row.state}")
+
+
+def connectors(*, json: AsJson = False) -> None:
+    """List the installed connectors."""
+    from syncd.connectors import base
+
+    found = base.installed()
+    if json:
+        as_json(connectors=found)
+        return
+    for name in found:
+        say(name)

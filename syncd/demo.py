@@ -1,0 +1,102 @@
+"""A tour with the sample sheets through the real command line: `make demo`.
+
+Works in ./.demo, which it removes and makes anew. Each step is printed as someone would type it;
+the tour ends at once, and badly, when a step does not end as it should.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from syncd import cli
+
+FOLDER = Path(".demo")
+DONE, QUARANTINED = 0, 3
+_MARK = "made by the syncd demo"
+
+
+class Step(NamedTuple):
+    """What is said, what is typed, and the exit code that it must have."""
+
+    words: str
+    command: Sequence[str]
+    expected: int = DONE
+
+
+STEPS = (
+    Step("Write a configuration with sample sheets, and create a database.", ["init"]),
+    Step("Is all of it in order?", ["check"]),
+    Step("What would a sync do? Some rows of the sheet are bad on purpose.", ["plan"], QUARANTINED),
+    Step("Do it.", ["sync", "people"], QUARANTINED),
+    Step("The clients …", ["clients"]),
+    Step("… their sites, with a Main where the sheet names none …", ["sites"]),
+    Step("… and the users.", ["users", "--limit", "12"]),
+    Step("What was set aside, and why?", ["review"]),
+    Step("Why is this user as she is?", ["explain", "maud.okafor@alderfinch.example.com"]),
+    Step("A person's own change is in the same history, and no sync undoes it.",
+         ["users", "set", "maud.okafor@alderfinch.example.com", "title=Head of the practice"]),
+    Step("Sync again: nothing changes.", ["sync"], QUARANTINED),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Take the tour; 0 if every step ended as it should."""
+    began = time.monotonic()
+    if not _cleared():
+        return 1
+    _go_there()
+    for step in STEPS:
+        if not _took(step):
+            return 1
+    _say(f"# That was the tour, in {time.monotonic() - began:.1f} s. It is all in {FOLDER}; go on:")
+    _say(f"#   cd {FOLDER} && syncd --help")
+    return 0
+
+
+def _cleared() -> bool:
+    """Make the folder anew; one that is not ours is left alone."""
+    mark = FOLDER / ".mark"
+    if FOLDER.exists():
+        if not mark.is_file():
+            _say(f"# {FOLDER} was not made by this tour, so it is left as it is; move it away.")
+            return False
+        shutil.rmtree(FOLDER)
+    FOLDER.mkdir()
+    mark.write_text(f"{_MARK}\n")
+    return True
+
+
+def _go_there() -> None:
+    """Into the folder, without what would lead the tour to another configuration or database."""
+    for name in [name for name in os.environ if name.startswith("SYNCD_")]:
+        del os.environ[name]
+    os.environ["SYNCD_ACTOR"] = "demo"
+    os.chdir(FOLDER)
+
+
+def _took(step: Step) -> bool:
+    _say(f"\n# {step.words}\n$ syncd {' '.join(_shown(word) for word in step.command)}")
+    code = cli.run(list(step.command))
+    if code == step.expected:
+        return True
+    _say(f"# This ended with {code} instead of {step.expected}: the tour is broken.")
+    return False
+
+
+def _shown(word: str) -> str:
+    return f'"{word}"' if " " in word else word
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

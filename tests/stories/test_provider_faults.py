@@ -1,0 +1,389 @@
+"""What a provider can do to us, and that nobody is harmed by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncd.connectors.base import Deletes, Page, RawItem, Repeats
+from syncd.errors import (
+    AccessLost,
+    AuthFailed,
+    BadResponse,
+    PermissionDenied,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    UsageError,
+)
+from syncd.records import Reject
+from syncd.sync import flow
+from tests.stories.desk import Desk
+from tests.stories.source import Source, crowd, gone, raw, who
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow.time, "sleep", lambda _seconds: None)
+
+
+# -- reads that break off --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [ProviderUnavailable("503"), BadResponse("half a page")])
+def test_a_read_that_breaks_off_is_read_again_as_if_nothing_had_been(
+    desk: Desk, source: Source, fault: ProviderError
+) -> None:
+    """A06, A10, R7"""
+    source.people, source.page_size, source.faults = crowd(6), 2, [fault, fault]
+
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert len(desk.users()) == 6
+    assert outcome.counts["read people"] == 6
+    assert len(source.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "reads"),
+    [
+        (ProviderUnavailable("503"), "unavailable", 3),
+        (BadResponse("half a page"), "bad_response", 3),
+        (PermissionDenied("no User.Read.All"), "permission_denied", 1),
+        (AccessLost("the relationship ended"), "access_lost", 1),
+    ],
+)
+def test_a_read_that_cannot_end_changes_nothing_and_misses_nobody(
+    desk: Desk, source: Source, fault: ProviderError, code: str, reads: int
+) -> None:
+    """A07, A12, A39, A40, R1, R3"""
+    source.people, source.page_size, source.cursor = crowd(6), 2, "c1"
+    desk.sync()
+    before = desk.rows()
+
+    source.people, source.cursor = [who("P0", job_title="new"), who("P9")], "c2"
+    source.page_size, source.faults, source.asked = 1, [fault] * 9, []
+    outcome = desk.sync(full=True)
+
+    assert (outcome.state, outcome.code) == ("failed", code)
+    assert desk.rows() == before
+    assert len(source.asked) == reads
+    assert str(fault) in (outcome.reason or "")
+
+
+def test_refused_credentials_pause_the_connection_until_someone_resumes_it(
+    desk: Desk, source: Source
+) -> None:
+    """A21, A24: no vendor call is made while it is paused."""
+    source.people = crowd(2)
+    desk.sync()
+    before = desk.rows()
+    source.refusal, source.asked = AuthFailed("AADSTS50076: a second factor is needed"), []
+
+    outcome = desk.sync()
+
+    assert (outcome.state, outcome.code) == ("failed", "auth_failed")
+    assert desk.connection_state() == (
+        "paused",
+        "reconnect: AADSTS50076: a second factor is needed",
+    )
+    with pytest.raises(UsageError, match="paused"):
+        desk.sync()
+    assert (source.asked, desk.rows()) == ([], before)
+
+    source.refusal = None
+    desk.resume()
+    assert desk.sync().state == "succeeded"
+
+
+def test_a_throttled_read_ends_as_throttled_and_keeps_its_place(desk: Desk, source: Source) -> None:
+    """A04"""
+    source.people, source.cursor = crowd(2), "c1"
+    desk.sync()
+    before = desk.rows()
+
+    source.faults = [RateLimited("too many calls", 7)]
+    outcome = desk.sync()
+
+    assert (outcome.state, outcome.code) == ("throttled", "throttled")
+    assert desk.rows() == before
+    assert desk.sync().state == "succeeded"
+
+
+def test_a_read_that_comes_back_after_a_fault_equals_one_that_never_failed(
+    desk: Desk, source: Source
+) -> None:
+    """R7"""
+    source.people, source.page_size = crowd(5), 2
+    source.faults = [ProviderUnavailable("503")] * 3
+    assert desk.sync().state == "failed"
+
+    source.faults = []
+    desk.sync()
+
+    assert len(desk.users()) == 5
+    assert desk.quarantine() == {}
+
+
+# -- cursors ---------------------------------------------------------------------------------------
+
+
+def test_a_cursor_is_kept_only_with_the_rows_that_it_covers(desk: Desk, source: Source) -> None:
+    """R2"""
+    source.people, source.cursor = crowd(2), "c1"
+    desk.plan()
+    desk.sync()
+    source.cursor, source.page_size, source.people = "c2", 1, [who("P7"), who("P8")]
+    source.faults = [AccessLost("gone")]
+    desk.sync()
+    source.cursor = "c3"
+    desk.sync()
+    desk.sync()
+
+    assert source.asked == [None, None, "c1", "c1", "c3"]
+
+
+def test_a_held_plan_keeps_the_cursor(desk: Desk, source: Source) -> None:
+    """R2"""
+    source.deletes = Deletes.TOMBSTONE
+    source.people, source.cursor = crowd(10), "c1"
+    desk.sync()
+    source.pages = [Page([], tombstones=gone(*(f"p{n}" for n in range(6))), cursor="c2")]
+
+    held = desk.sync()
+    assert held.state == "held"
+    desk.sync()
+    assert source.asked == [None, "c1", "c1"]
+
+    desk.approve(desk.holds()[0].id)
+    source.pages = [Page([])]
+    desk.sync()
+    assert source.asked[-1] == "c2"
+    assert len(desk.names(active=True)) == 4
+
+
+def test_an_expired_cursor_leads_to_a_full_read_once(desk: Desk, source: Source) -> None:
+    """A26"""
+    source.people, source.cursor = crowd(3), "c1"
+    desk.sync()
+    source.expired, source.people = {"c1"}, crowd(4)
+
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert source.asked == [None, "c1", None]
+    assert len(desk.users()) == 4
+
+
+def test_after_an_expired_cursor_the_brake_still_holds(desk: Desk, source: Source) -> None:
+    """A26"""
+    source.people, source.cursor = crowd(10), "c1"
+    desk.sync()
+    source.expired, source.people = {"c1"}, crowd(4)
+
+    assert desk.sync().state == "held"
+    assert len(desk.names(active=True)) == 10
+
+
+def test_an_incremental_read_proves_no_absence(desk: Desk, source: Source) -> None:
+    """R1"""
+    source.people, source.cursor = crowd(10), "c1"
+    desk.sync()
+
+    source.people = [who("P0", job_title="new")]
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert len(desk.names(active=True)) == 10
+
+
+def test_a_cursor_made_with_other_settings_is_not_used(desk: Desk, source: Source) -> None:
+    source.people, source.cursor = crowd(2), "c1"
+    desk.sync()
+
+    desk.connect("people", "memory", {"secret": "another"})
+    desk.reload()
+    desk.sync()
+
+    assert source.asked == [None, None]
+
+
+# -- repeats ---------------------------------------------------------------------------------------
+
+LATE = who("Ada", job_title="late")
+EARLY = who("Ada", job_title="early")
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("pages", "wanted"),
+    [
+        ([[EARLY, LATE]], "late"),
+        ([[EARLY], [LATE]], "late"),
+        ([[LATE], [EARLY], [LATE]], "late"),
+        ([[LATE], [EARLY]], "early"),
+    ],
+)
+def test_of_several_states_of_one_record_the_last_one_counts(
+    desk: Desk, source: Source, known: bool, pages: list[list[RawItem]], wanted: str
+) -> None:
+    """A28, A31"""
+    if known:
+        source.people = [EARLY, who("Bob")]
+        desk.sync()
+    source.pages = [*map(Page, pages), Page([who("Bob")])]
+
+    outcome = desk.sync()
+
+    assert desk.user("Ada").values["job_title"] == wanted
+    assert len(desk.changes(outcome.run)) <= 2
+    assert desk.quarantine() == {}
+    assert outcome.state == "succeeded"
+
+
+def test_a_record_that_changed_and_changed_back_is_not_touched(desk: Desk, source: Source) -> None:
+    """A28"""
+    source.people = [EARLY]
+    desk.sync()
+    before = desk.rows()
+    source.pages = [Page([LATE]), Page([EARLY])]
+
+    desk.sync()
+
+    assert desk.rows() == before
+
+
+def test_where_no_key_may_repeat_different_content_is_not_believed(
+    desk: Desk, source: Source
+) -> None:
+    """B01 over pages"""
+    source.repeats = Repeats.CONFLICT
+    source.pages = [Page([EARLY, who("Bob")]), Page([who("Cy")]), Page([LATE, who("Bob")])]
+
+    desk.sync()
+
+    assert desk.names() == ["Bob", "Cy"]
+    assert desk.quarantine() == {"ada": "duplicate_key"}
+
+
+@pytest.mark.parametrize("same_page", [True, False])
+def test_a_record_that_went_away_and_returned_stays(
+    desk: Desk, source: Source, same_page: bool
+) -> None:
+    """A28: nobody is deactivated by the first half of the story."""
+    source.deletes = Deletes.TOMBSTONE
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    before = desk.living()
+    both = [Page([who("Ada")], tombstones=gone("ada"))]
+    source.pages = both if same_page else [Page([], tombstones=gone("ada")), Page([who("Ada")])]
+
+    outcome = desk.sync()
+
+    assert desk.living() == before
+    assert desk.links() == {"ada": "alive", "bob": "alive"}
+    assert outcome.state == "succeeded"
+
+
+def test_a_record_that_came_and_went_away_in_one_read_is_not_created(
+    desk: Desk, source: Source
+) -> None:
+    """A28: the last state wins."""
+    source.deletes = Deletes.TOMBSTONE
+    source.pages = [Page([who("Ada"), who("Bob")]), Page([], tombstones=gone("ada"))]
+
+    desk.sync()
+
+    assert desk.names() == ["Bob"]
+
+
+def test_a_record_that_changed_and_then_went_away_leaves(desk: Desk, source: Source) -> None:
+    """A28"""
+    source.deletes = Deletes.TOMBSTONE
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    source.pages = [Page([who("Ada", job_title="new")]), Page([], tombstones=gone("ada"))]
+
+    desk.sync()
+
+    assert desk.names(active=True) == ["Bob"]
+    assert desk.links()["ada"] == "gone"
+
+
+def test_a_tombstone_takes_its_record_out_of_quarantine(desk: Desk, source: Source) -> None:
+    source.deletes = Deletes.TOMBSTONE
+    source.people, source.cursor = [who("Ada"), who("Bob", "nowhere")], "c1"
+    desk.sync()
+    assert desk.quarantine() == {"bob": "unknown_client"}
+
+    source.pages = [Page([], tombstones=gone("bob", "stranger"))]
+    desk.sync()
+
+    assert desk.quarantine() == {}
+    assert desk.names() == ["Ada"]
+
+
+# -- what proves nothing ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        Page([who("P0")], rejects=[Reject(None, "ragged_row", "too few cells", where="line 2")]),
+        Page([who("P0"), RawItem("", b"{}")]),
+        Page([who("P0"), RawItem("p\x001", b"{}")]),
+    ],
+)
+def test_a_read_with_an_item_without_a_key_misses_nobody(
+    desk: Desk, source: Source, page: Page
+) -> None:
+    """R1: the item could be about anybody."""
+    source.people = crowd(3)
+    desk.sync()
+    source.pages = [page]
+
+    outcome = desk.sync()
+
+    assert desk.names(active=True) == ["P0", "P1", "P2"]
+    assert outcome.state == "partial"
+    assert not desk.step(outcome.run).proven
+
+
+def test_a_key_is_seen_even_if_its_item_is_rejected(desk: Desk, source: Source) -> None:
+    """A45, R3: it is not absent because it cannot be read."""
+    source.people = crowd(3)
+    desk.sync()
+
+    source.people = [who("P0"), RawItem("p1", b"not json"), who("P2", active="perhaps")]
+    desk.sync()
+
+    assert desk.names(active=True) == ["P0", "P1", "P2"]
+    assert desk.quarantine() == {"p1": "bad_value", "p2": "bad_value"}
+
+
+def test_faults_of_one_stream_do_not_count_against_the_next(desk: Desk, source: Source) -> None:
+    """B33: 25 clients without a name are no reason to distrust two people."""
+    nameless = [raw(f"o{number}", website="x.example") for number in range(25)]
+    source.organizations = [raw("acme", name="Acme"), *nameless,
+                            *(raw(f"k{number}", name=f"K{number}") for number in range(30))]  # fmt: skip
+    source.people = [who("Ada"), who("Bob")]
+
+    outcome = desk.sync()
+
+    assert outcome.state == "partial"
+    assert desk.names() == ["Ada", "Bob"]
+
+
+def test_old_quarantine_does_not_fail_a_read_of_what_changed(desk: Desk, source: Source) -> None:
+    """B33"""
+    source.deletes = Deletes.TOMBSTONE
+    source.people = [*crowd(30), *(who(f"Q{n}", active="perhaps") for n in range(25))]
+    source.cursor = "c1"
+    assert desk.sync().state == "partial"
+
+    source.pages = [Page([who("Ada")], cursor="c2")]
+    outcome = desk.sync()
+
+    assert outcome.state == "partial"
+    assert "Ada" in desk.names()
+    assert len(desk.quarantine()) == 25
