@@ -118,6 +118,8 @@ class LinkWrite(NamedTuple):
     """Why an item is skipped, for `explain`."""
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
+    keys: dict[str, str] | None = None
+    """The match keys of a creation, so that applying need not fold its values again."""
 
 
 class Quarantined(NamedTuple):

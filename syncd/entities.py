@@ -126,9 +126,17 @@ class Entity:
 class _Clock(threading.local):
     millis = 0
     count = 0
+    entropy = b""
 
 
 _clock = _Clock()
+
+
+def _forget_entropy() -> None:
+    _clock.entropy = b""  # two processes must never draw from one pool
+
+
+os.register_at_fork(after_in_child=_forget_entropy)
 
 
 def new_id() -> UUID:
@@ -140,5 +148,8 @@ def new_id() -> UUID:
         _clock.count += 1
         if _clock.count >= 1 << 12:
             _clock.millis, _clock.count = _clock.millis + 1, 0
-    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    if not _clock.entropy:  # asking the system for every id would cost more than all the rest
+        _clock.entropy = os.urandom(4096)
+    tail = int.from_bytes(_clock.entropy[:8], "big") & ((1 << 62) - 1)
+    _clock.entropy = _clock.entropy[8:]
     return UUID(int=_clock.millis << 80 | 7 << 76 | _clock.count << 64 | 2 << 62 | tail)

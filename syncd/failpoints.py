@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 KNOWN = (
@@ -49,7 +50,8 @@ KNOWN = (
 
 
 def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    # To this very thread: it must not go on while another one takes the signal.
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
 
 
 _armed, _, _count = os.environ.get("SYNCD_FAILPOINT", "").partition(":")

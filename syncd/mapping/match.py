@@ -63,17 +63,21 @@ def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) ->
     Two records of one plan that share a claim are both ambiguous. Valid within this process only.
     """
     made = [hash((kind, match.entity))] if match.entity else []
+    scope = subject.scope.int if subject.scope else 0
     for rule in rules:
         if rule == ("identity",):
             made += [hash((kind, rule, identity)) for identity in subject.identities]
         elif values := _values(subject, rule):
-            made.append(hash((kind, rule, subject.scope, values)))
+            made.append(hash((kind, rule, scope, values)))
     return made
 
 
 def _values(subject: Subject, rule: Rule) -> KeyTuple | None:
+    if len(rule) == 1:
+        value = subject.keys.get(rule[0])
+        return (value,) if value else None  # an empty key never matches
     values = tuple([subject.keys.get(name, "") for name in rule])
-    return values if all(values) else None  # an empty key never matches
+    return values if all(values) else None
 
 
 def _by_identity(

@@ -80,6 +80,7 @@ class Page:
         state: LinkState = LinkState.ALIVE,
         rule: str = "",
         note: str = "",
+        keys: dict[str, str] | None = None,
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item = candidate.item
@@ -97,6 +98,7 @@ class Page:
                 candidate.link is None,
                 note=note,
                 owner=candidate.owner,
+                keys=keys,
             )
         )
         return len(self.out.links) - 1

@@ -205,7 +205,7 @@ def _decide(
         page.quarantine(one, "ambiguous_user", match.why, (match.rule,), rivals)
         return None
     if match.situation is Situation.NEW or match.entity not in stored:
-        return _create(work, one, found.client, page, match, None)
+        return _create(work, one, found.client, page, match, None, found.subject.keys)
     user = stored[match.entity]
     if not work.rules.mapping.user.adopt:
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
@@ -218,7 +218,13 @@ NEW = Match(Situation.NEW)
 
 
 def _create(
-    work: Context, one: Candidate, client: ClientRef, page: Page, match: Match, retired: UUID | None
+    work: Context,
+    one: Candidate,
+    client: ClientRef,
+    page: Page,
+    match: Match,
+    retired: UUID | None,
+    keys: dict[str, str] | None = None,
 ) -> int:
     site = site_of(work, one, client, None, page)
     values = created_values(one.mapped)
@@ -235,7 +241,7 @@ def _create(
     )
     if match.rivals:
         change.effects |= Effect.RECREATED
-    return page.link(one, change.entity, page.change(change))
+    return page.link(one, change.entity, page.change(change), keys=keys)
 
 
 # -- small questions -------------------------------------------------------------------------------

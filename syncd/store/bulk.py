@@ -124,6 +124,37 @@ def insert_changes(
     insert(database, conn, t.change, CHANGE_COLUMNS, rows)
 
 
+_SELECTED = (
+    "kind, action, entity_id, client_id, stream, key, reason, after, before, rule, effects, seq"
+)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def select_changes(
+    database: Database, conn: Connection, step: int, first: int, end: int
+) -> Iterator[tuple[Any, ...]]:
+    """Stored changes with first <= seq < end, as the driver gives them: (kind, action, entity,
+    client, stream, key, reason, after, before, rule, effects, seq).
+    """
+    mark = "%s" if database.dialect == "postgresql" else "?"
+    where = f"step_id = {mark} and seq >= {mark} and seq < {mark}"
+    sql = f"select {_SELECTED} from change where {where} order by seq"
+    rows = conn.exec_driver_sql(sql, (step, first, end)).cursor.fetchall()
+    if database.dialect == "postgresql":
+        yield from rows
+        return
+    for row in rows:
+        entity, client = UUID(bytes=row[2]), _uuid(row[3])
+        after, before = _decode(row[7]), {} if row[8] == "{}" else _decode(row[8])
+        yield (*row[:2], entity, client, *row[4:7], after, before, *row[9:])
+
+
+@lru_cache(maxsize=4096)
+def _uuid(data: bytes | None) -> UUID | None:
+    """Many changes share a client."""
+    return None if data is None else UUID(bytes=data)
+
+
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """`values` in parts that one statement can bind."""
     for at in range(0, len(values), CHUNK):

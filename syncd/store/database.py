@@ -41,7 +41,20 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading: one snapshot on SQLite, read committed on PostgreSQL."""
+        """A connection for reading: one snapshot on SQLite, read committed on PostgreSQL.
+
+        Raises StoreUnavailable if the database goes away meanwhile; `query` tries again instead.
+        """
+        try:
+            with self._reading() as conn:
+                yield conn
+        except DBAPIError as error:
+            if not _retryable(error):
+                raise
+            raise _unavailable(error) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         with self.engine.connect() as conn:
             conn.info["writes"] = False
             with conn.begin():
@@ -51,7 +64,7 @@ class Database:
         """Run a pure read, again if the database went away meanwhile."""
 
         def attempt() -> T:
-            with self.read() as conn:
+            with self._reading() as conn:
                 return work(conn)
 
         return _persist(attempt)
@@ -98,13 +111,17 @@ def _persist(attempt: Callable[[], T]) -> T:
             if not _retryable(error):
                 raise
             if not left:
-                raise StoreUnavailable(
-                    "the database stayed locked or unreachable; nothing of this batch was "
-                    f"written, and a later run goes on from here ({type(error.orig).__name__})"
-                ) from None
+                raise _unavailable(error) from None
             jitter = random.uniform(0.05, 0.3)  # noqa: S311  # spreads retries, hides nothing
             time.sleep(jitter * (ATTEMPTS - left))
     raise AssertionError("unreachable")
+
+
+def _unavailable(error: DBAPIError) -> StoreUnavailable:
+    return StoreUnavailable(
+        "the database stayed locked or unreachable; nothing of this page or batch was written, and "
+        f"a later run goes on from here ({type(error.orig).__name__})"
+    )
 
 
 def _retryable(error: DBAPIError) -> bool:
@@ -129,7 +146,7 @@ def _engine(url: str) -> Engine:
     if made.drivername in ("postgresql", "postgres"):
         made = made.set(drivername="postgresql+psycopg")
     if made.get_backend_name() == "postgresql":
-        return sa.create_engine(made, hide_parameters=True, pool_pre_ping=True, **options)
+        return sa.create_engine(made, hide_parameters=True, **options)
     if made.get_backend_name() != "sqlite":
         raise SchemaError(
             f"database.url begins with {made.drivername}: syncd keeps its records in "
@@ -152,6 +169,7 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
         "synchronous = normal",
         "foreign_keys = on",
         "cache_size = -32768",
+        "wal_autocheckpoint = 8000",  # pages: seldom enough for bulk loads, 32 MB of log at most
         "temp_store = memory",
     ):
         raw.execute(f"pragma {pragma}")

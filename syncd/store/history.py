@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change, LinkState
+from syncd.changes import Action, Change, Effect, LinkState
 from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
@@ -168,10 +168,10 @@ def _linked_elsewhere(
 def _inhabited(
     database: Database, conn: Connection, step: int, ids: Sequence[UUID]
 ) -> dict[UUID, str]:
-    """Clients and sites with users or sites that this step did not create."""
-    mine = sa.select(t.change.c.entity_id).where(
-        t.change.c.step_id == step, t.change.c.action == Action.CREATE
-    )
+    """Clients and sites with users or sites that this step neither created nor brought there."""
+    c = t.change.c
+    came = sa.or_(c.action == Action.CREATE, c.effects.op("&")(int(Effect.SITE_MOVE)) != 0)
+    mine = sa.select(c.entity_id).where(c.step_id == step, c.outcome.is_(None), came)
     kept: dict[UUID, str] = {}
     for table, column, what in (
         (t.user, t.user.c.client_id, "users"),

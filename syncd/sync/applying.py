@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from uuid import UUID
 
 from syncd.entities import Kind
+from syncd.errors import Interrupted
 from syncd.failpoints import reach
 from syncd.store.database import Database, Transaction
 from syncd.store.draft import Draft
@@ -35,6 +37,8 @@ class Application:
     report: Report
     fingerprint: str = ""
     careful: bool = False
+    stop: threading.Event | None = None
+    """Set: stop before the next page."""
 
     def run_to_end(self) -> int:
         """Apply every page that was not applied yet; how many changes were stale."""
@@ -46,6 +50,8 @@ class Application:
             at = self.database.query(lambda conn: self.runs.step(conn, self.step))
             if at.applied >= at.pages:
                 break
+            if self.stop and self.stop.is_set():
+                raise Interrupted("stopped on request; the next sync goes on with this plan")
             stale += self._batch(target, draft, at.applied)
             reach("apply.batch.committed")
             self.report(Progress("apply", "", at.applied + 1, at.pages))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from syncd.changes import OVERRIDES, Action, Change, Decisions
+from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
@@ -40,6 +40,9 @@ def set_values(
         before[OVERRIDES][name] = stored.overrides.get(name)
         if stored.values.get(name) != value:
             before[name], after[name] = stored.values.get(name), value
+            owner = stored.provenance.get(name) or stored.provenance.get("*")
+            if owner and owner != LOCAL:
+                before.setdefault(OWNERS, {})[name] = owner
     change = _change(stored, Action.UPDATE, f"set by {actor}", before, after)
     return _apply(engine, actor, [change])
 

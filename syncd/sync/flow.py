@@ -19,6 +19,7 @@ from syncd.errors import (
     PlanHeld,
     ProviderUnavailable,
     RateLimited,
+    StoreUnavailable,
     SyncdError,
     UsageError,
 )
@@ -70,7 +71,7 @@ def sync(
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
     run = _resume_or_open(engine, row, connector, mode, actor)
     reach("run.opened")
-    due = [one for one in _steps(engine, run) if one.state == "due"]
+    due = _due(engine, run)
     threads = max(1, min(engine.settings.engine.threads, len(due)))
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
@@ -107,31 +108,42 @@ def _resume_or_open(
 
 def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
     """Whether to go on with a run that another process left open; Busy while that one lives."""
-    steps = [one for one in _steps(engine, run) if one.state == "due"]
-    for one in steps:
-        if one.partition is not None:
-            _release(engine, _claim(engine, one.partition))  # Busy, unless nobody works on it
-    if left_mode == mode and mode != "plan":
-        return True
-    if any(one.phase == "apply" for one in steps):
-        raise UsageError(
-            f"run {run} was interrupted while it was being applied; finish it first: "
-            + ("syncd undo" if left_mode == "undo" else "syncd sync")
-        )
-    engine.database.transact(lambda conn: _abandon(engine, conn, run, steps))
+    partitions = {one.partition for one in _due(engine, run) if one.partition is not None}
+    claimed = [_claim(engine, one) for one in sorted(partitions)]  # Busy while somebody works
+    try:
+        if left_mode == mode and mode != "plan":
+            return True
+        _abandon(engine, run, left_mode)
+    finally:
+        for lease in claimed:
+            _release(engine, lease)
+    close(engine, run)
     return False
 
 
-def _abandon(engine: Engine, conn: Transaction, run: int, steps: list[StepRow]) -> None:
-    for one in steps:
-        Draft(engine.database, one.id).clear(conn)
-        engine.runs.update_step(conn, one.id, state="cancelled", code="interrupted")
+def _abandon(engine: Engine, run: int, mode: str) -> None:
+    """Lay aside what a run had not planned to the end."""
+    steps = _due(engine, run)
+    if any(one.phase == "apply" for one in steps):
+        raise UsageError(
+            f"run {run} was interrupted while it was being applied; finish it first: "
+            + ("syncd undo" if mode == "undo" else "syncd sync")
+        )
     reason = "the process ended before the plan was made; nothing was changed"
-    engine.runs.close_run(conn, run, "cancelled", {}, "interrupted", reason)
+
+    def work(conn: Transaction) -> None:
+        for one in steps:
+            Draft(engine.database, one.id).clear(conn)
+            engine.runs.update_step(
+                conn, one.id, state="cancelled", code="interrupted", reason=reason
+            )
+
+    engine.database.transact(work)
 
 
-def _steps(engine: Engine, run: int) -> list[StepRow]:
-    return engine.database.query(lambda conn: engine.runs.steps(conn, run))
+def _due(engine: Engine, run: int) -> list[StepRow]:
+    steps = engine.database.query(lambda conn: engine.runs.steps(conn, run))
+    return [one for one in steps if one.state == "due"]
 
 
 def _claim(engine: Engine, partition: int) -> leases.Lease:
@@ -154,6 +166,9 @@ def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> N
     lease = _claim(engine, row.partition)
     reach("step.claimed")
     try:
+        row = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
+        if row.state != "due":
+            return  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
         if row.phase == "read":
             step = _prepare(engine, name, row, lease, full)
@@ -252,7 +267,7 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
             if step.full:
                 raise
             step = _prepare(engine, step.connection, row, step.lease, full=True)
-        except (ProviderUnavailable, BadResponse):
+        except (ProviderUnavailable, BadResponse, StoreUnavailable):
             if attempt == READ_ATTEMPTS:
                 raise
             time.sleep(0.2 * attempt)
@@ -314,6 +329,7 @@ def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None
         engine.report,
         engine.fingerprint(name),
         careful=row.attempts > 0 or row.phase == "apply",
+        stop=engine.stop,
     ).run_to_end()
 
 

@@ -50,7 +50,6 @@ def read_stream(step: Step, stream: Stream) -> None:
     done = 0
     for number, page in enumerate(step.connector.read(stream, step.partition, cursor)):
         reach("read.page.fetched")
-        step.stop_if_cancelled()
         _plan_page(step, stream, number, page, had_quarantine)
         done += len(page.items)
         step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
@@ -75,6 +74,7 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
     items = _distinct(step, stream, page.items)
     decided = Decided()
     with step.facts.open():
+        step.stop_if_cancelled()
         found = _sort(step, stream, items)
         if found.changed:
             links = step.facts.links(stream.name, [item.key for item in found.changed])

@@ -98,10 +98,9 @@ class Step:
 
     def stop_if_cancelled(self) -> None:
         """Raise Cancelled when someone asked the run, or Interrupted when someone asked this
-        process, to stop.
+        process, to stop. Ask while facts are open.
         """
         if self.stop.is_set():
             raise Interrupted("stopped on request; the next sync starts this read again")
-        with self.database.read() as conn:
-            if self.runs.cancel_requested(conn, self.run):
-                raise Cancelled("cancelled on request; the cursor stays where it was")
+        if self.runs.cancel_requested(self.facts.conn, self.run):
+            raise Cancelled("cancelled on request; the cursor stays where it was")

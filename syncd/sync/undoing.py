@@ -187,6 +187,8 @@ def _inverse(change: Change) -> Change | None:
         before: dict[str, Any] = {"retired": False}
         after: dict[str, Any] = {"retired": True}
         action = Action.RETIRE
+        if identities := change.after.get("identities"):  # free for others, as its keys are
+            before["identities"], after["identities"] = identities, []
     else:
         action = Action.UPDATE
         before, after = _swapped(change)

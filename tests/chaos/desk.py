@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -190,4 +191,4 @@ def _work_and_exit(desk: Desk, work: Callable[[Engine], object], told: int) -> N
 
 def freeze() -> None:
     """Stop this process until somebody wakes it."""
-    os.kill(os.getpid(), signal.SIGSTOP)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

@@ -10,6 +10,7 @@ import pytest
 
 from syncd import failpoints
 from syncd.errors import Busy, Interrupted
+from syncd.store.leases import Lease
 from syncd.sync import flow
 from syncd.sync.engine import Engine
 from syncd.sync.step import Progress
@@ -73,13 +74,29 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_writes_nothing_more(
     assert state_of(desk) == expected
 
 
-@pytest.mark.parametrize("place", ["run.opened", "close.step", "close.started"])
+def frozen_before_its_claim(engine: Engine) -> str:
+    """Asleep between seeing that the step is due and claiming it."""
+    claim = flow._claim
+
+    def late(engine: Engine, partition: int) -> Lease:
+        freeze()
+        return claim(engine, partition)
+
+    flow._claim = late  # only in this process
+    return sync(engine)
+
+
+@pytest.mark.parametrize(
+    "asleep",
+    [frozen_before_its_claim, frozen_at("close.step"), frozen_at("close.started")],
+    ids=["claim", "close.step", "close.started"],
+)
 def test_a_worker_that_slept_while_another_did_all_the_work_leaves_it_alone(
-    place: str, dialect: str, new_desk: NewDesk
+    asleep: Callable[[Engine], object], dialect: str, new_desk: NewDesk
 ) -> None:
     expected = undisturbed(new_desk, dialect)
     desk = new_desk(dialect)
-    sleeper = Child(desk, frozen_at(place))
+    sleeper = Child(desk, asleep)
     sleeper.wait_until_stopped()
 
     desk.sync()
@@ -90,13 +107,13 @@ def test_a_worker_that_slept_while_another_did_all_the_work_leaves_it_alone(
     assert state_of(desk) == expected
 
 
-def test_a_plan_does_not_take_a_run_away_that_is_about_to_begin(
+def test_a_run_that_a_plan_laid_aside_is_not_worked_on_any_more(
     dialect: str, new_desk: NewDesk
 ) -> None:
-    """The run is open and its step not yet claimed: the planner may have it, but only one of them."""
+    """The run is open and its step not yet claimed: one of them may have it, never both."""
     expected = undisturbed(new_desk, dialect)
     desk = new_desk(dialect)
-    sleeper = Child(desk, frozen_at("run.opened"))
+    sleeper = Child(desk, frozen_before_its_claim)
     sleeper.wait_until_stopped()
 
     planned = desk.use(lambda engine: flow.sync(engine, "people", mode="plan").state)
@@ -165,3 +182,17 @@ def _first_to_end(children: list[Child]) -> Child:
     ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
     assert ended is not None
     return next(child for child in children if child.pid == ended.si_pid)
+
+
+def test_a_plan_after_a_crash_at_the_very_end_says_that_the_run_succeeded(
+    dialect: str, new_desk: NewDesk
+) -> None:
+    desk = new_desk(dialect)
+    sleeper = Child(desk, frozen_at("close.started"))
+    sleeper.wait_until_stopped()
+
+    planned = desk.use(lambda engine: flow.sync(engine, "people", mode="plan").counts)
+    sleeper.go_on()
+
+    assert not [name for name in planned if name.startswith(("create", "update"))]
+    assert sleeper.wait() == ("done", "partial")

@@ -262,7 +262,7 @@ class Desk:
 
     def picture(self) -> list[tuple[object, ...]]:
         """The users without surrogate ids and times: equal for equal desks, on every database."""
-        skip = {"id", "client_id", "site_id", "provenance", "overrides"}
+        skip = {"id", "client_id", "site_id"}
         return [
             (user.name, user.client, user.site, user.active,
              sorted((k, repr(v)) for k, v in user.values.items() if k not in skip))

@@ -60,20 +60,23 @@ class Target:
 
     def apply(self, conn: Connection, page: DraftPage, facts: StoreFacts | None) -> int:
         """Write one page; how many of its changes were stale."""
-        changes = load_changes(conn, self.step, page.first_seq, page.next_seq)
+        changes = load_changes(self.database, conn, self.step, page.first_seq, page.next_seq)
         reach("apply.batch.loaded")
         self._lock(conn, changes)
         stored = _stored(self.database, conn, changes)
+        trimmed = check.trim_undoing(changes, stored)
         stale = self._stale(changes, stored, facts)
         reach("apply.batch.writing")
-        self._entities(conn, changes, stored, stale)
+        known = {one.change: one.keys for one in page.body.links if one.keys is not None}
+        self._entities(conn, changes, stored, stale, known)
         reach("apply.batch.entities")
         self._links(conn, page.body.links, stale)
         reach("apply.batch.links")
         self._quarantine(conn, page)
         self._mark_stale(conn, page.first_seq, stale)
+        self._mark_trimmed(conn, page.first_seq, changes, trimmed)
         reach("apply.batch.written")
-        return len(stale)
+        return len(stale) + len(trimmed)
 
     # -- checks ------------------------------------------------------------------------------------
 
@@ -109,6 +112,19 @@ class Target:
                 .values(outcome="stale", reason=c.reason + "; left out: " + why)
             )
 
+    def _mark_trimmed(
+        self, conn: Connection, first: int, changes: Sequence[Change], trimmed: dict[int, str]
+    ) -> None:
+        c = t.change.c
+        for place, why in trimmed.items():
+            one = changes[place]
+            reason = f"{one.reason}; left out: {why}"
+            conn.execute(
+                sa.update(t.change)
+                .where(c.step_id == self.step, c.seq == first + place)
+                .values(outcome="stale", reason=reason, before=one.before, after=one.after)
+            )
+
     # -- entities ----------------------------------------------------------------------------------
 
     def _entities(
@@ -117,6 +133,7 @@ class Target:
         changes: Sequence[Change],
         stored: dict[UUID, Entity],
         stale: dict[int, str],
+        known: dict[int, dict[str, str]],
     ) -> None:
         inserts: dict[Kind, list[list[Any]]] = defaultdict(list)
         updates: dict[Kind, list[list[Any]]] = defaultdict(list)
@@ -126,7 +143,8 @@ class Target:
             if place in stale or not change.after:
                 continue
             if check.creates(change):
-                inserts[change.kind].append([change.entity, *rows.created(change, self.connection)])
+                row = rows.created(change, self.connection, known.get(place))
+                inserts[change.kind].append([change.entity, *row])
             elif change.action is not Action.MISS:
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
@@ -140,7 +158,24 @@ class Target:
             bulk.update(self.database, conn, table, columns, updates[kind])
         _drop_identities(conn, lost)
         columns = ("issuer", "subject", "user_id", "connection")
-        bulk.insert(self.database, conn, t.identity, columns, gained)
+        bulk.insert(self.database, conn, t.identity, columns, self._free(conn, gained))
+
+    def _free(
+        self, conn: Connection, gained: Sequence[tuple[str, str, UUID, str]]
+    ) -> list[tuple[str, str, UUID, str]]:
+        """Identities that nobody has by now, each for the first of those who claim it."""
+        if not gained:
+            return []
+        c = t.identity.c
+        held = {
+            (row[0], row[1])
+            for chunk in bulk.chunks(list({one[1] for one in gained}))
+            for row in conn.execute(
+                sa.select(c.issuer, c.subject).where(self.database.among(c.subject, chunk))
+            )
+        }
+        first = {one[:2]: one for one in reversed(gained)}
+        return [one for pair, one in first.items() if pair not in held]
 
     # -- links and items ---------------------------------------------------------------------------
 
@@ -252,16 +287,12 @@ _KINDS = {kind.value: kind for kind in Kind}
 _ACTIONS = {action.value: action for action in Action}
 
 
-def load_changes(conn: Connection, step: int, first: int, end: int) -> list[Change]:
+def load_changes(
+    database: Database, conn: Connection, step: int, first: int, end: int
+) -> list[Change]:
     """The changes of a step with first <= seq < end, in order."""
-    c = t.change.c
-    query = sa.select(
-        c.kind, c.action, c.entity_id, c.client_id, c.stream, c.key, c.reason, c.after, c.before,
-        c.rule, c.effects, c.seq,
-    )  # fmt: skip
-    query = query.where(c.step_id == step, c.seq >= first, c.seq < end).order_by(c.seq)
     found = [check.DROPPED] * (end - first)
-    for row in conn.execute(query):
+    for row in bulk.select_changes(database, conn, step, first, end):
         found[row[11] - first] = Change(_KINDS[row[0]], _ACTIONS[row[1]], *row[2:])
     return found
 

@@ -16,6 +16,9 @@ DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 
 _REVIVES = int(Effect.REVIVES)  # flags are slow to combine
 
+UNDO = "undo"
+"""The rule of a change that takes another one back."""
+
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
 
@@ -31,6 +34,25 @@ def broken_updates(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dic
         elif fields := _differs(change, entity):
             broken[place] = f"{', '.join(fields)} changed after the plan was made"
     return broken
+
+
+def trim_undoing(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[int, str]:
+    """Take out of undoing changes each field that is not as the undone run left it, and no other;
+    places of what was trimmed, each with why.
+    """
+    trimmed = {}
+    for place, change in enumerate(changes):
+        entity = stored.get(change.entity)
+        if change.rule != UNDO or entity is None or not (fields := _differs(change, entity)):
+            continue
+        left = [name for name in change.after if name not in (*fields, OWNERS, OVERRIDES)]
+        if not left:
+            continue  # nothing to save: it is stale as a whole
+        for values in (change.before, change.after, change.after.get(OVERRIDES, {})):
+            for name in fields:
+                values.pop(name, None)
+        trimmed[place] = f"{', '.join(fields)} changed since"
+    return trimmed
 
 
 def creates(change: Change) -> bool:

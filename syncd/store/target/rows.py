@@ -35,21 +35,23 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
 _FIELD_NAMES = {kind: tuple(FIELDS[kind]) for kind in Kind}
 
 
-def created(change: Change, connection: str) -> list[Any]:
-    """The row of a new entity; its id is left to the caller."""
+def created(change: Change, connection: str, known: dict[str, str] | None = None) -> list[Any]:
+    """The row of a new entity; its id is left to the caller. `known`: its keys, if at hand."""
     after = change.after
     overrides = after.get(OVERRIDES) or None
-    provenance = _ALL_LOCAL if connection == LOCAL else f'{{"*":{json_text(connection)}}}'
-    return _row(change.kind, change.client, after.get("site"), after, provenance, overrides, False)
+    owner = _all_owned_by(connection)
+    return _row(change.kind, change.client, after.get("site"), after, owner, overrides, known)
+
+
+@lru_cache(maxsize=64)
+def _all_owned_by(connection: str) -> str:
+    return json_text({"*": connection})
 
 
 @lru_cache(maxsize=4096)
 def _uuid(text: str) -> UUID:
     """Many users share a site."""
     return UUID(hex=text)
-
-
-_ALL_LOCAL = json_text({"*": LOCAL})
 
 
 def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
@@ -63,7 +65,7 @@ def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     overrides = _overrides(entity, after)
     provenance = json_text(_provenance(entity, change, connection))
     retired = bool(after.get("retired", entity.retired))
-    return _row(change.kind, client, site, values, provenance, overrides, retired)
+    return _row(change.kind, client, site, values, provenance, overrides, None, retired)
 
 
 def _row(
@@ -73,19 +75,18 @@ def _row(
     values: dict[str, Any],
     provenance: str,
     overrides: dict[str, Any] | None,
-    retired: bool,
+    known: dict[str, str] | None,
+    retired: bool = False,
 ) -> list[Any]:
     row: list[Any] = []
     if kind is Kind.USER:
         row += (client, _uuid(site) if site else None)
     elif kind is Kind.SITE:
         row += (client, values.get("role"))
-    row += [values.get(name) for name in _FIELD_NAMES[kind]]
-    found = keys.keys(kind, values)
-    row += [found.get(name) for name in KEY_FIELDS[kind]]
-    custom = {
-        k[len(CUSTOM) :]: v for k, v in values.items() if k.startswith(CUSTOM) and v is not None
-    }
+    row += map(values.get, _FIELD_NAMES[kind])
+    found = keys.keys(kind, values) if known is None else known
+    row += map(found.get, KEY_FIELDS[kind])
+    custom = {} if values.keys() <= _NOT_CUSTOM else _custom(values)
     row += (
         json_text(custom) if custom else None,
         provenance,
@@ -93,6 +94,14 @@ def _row(
         retired,
     )
     return row
+
+
+_NOT_CUSTOM = frozenset(name for names in _FIELD_NAMES.values() for name in names) | SPECIAL
+
+
+def _custom(values: dict[str, Any]) -> dict[str, Any]:
+    start = len(CUSTOM)
+    return {k[start:]: v for k, v in values.items() if k.startswith(CUSTOM) and v is not None}
 
 
 def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
@@ -112,7 +121,9 @@ def _provenance(entity: Entity, change: Change, connection: str) -> dict[str, st
         owners = {"*": connection}
     for name in fields:
         owner = given.get(name, connection)
-        if owner != owners.get("*"):
+        if change.after[name] is None:  # what is blank is nobody's
+            owners.pop(name, None)
+        elif owner != owners.get("*"):
             owners[name] = owner
         else:
             owners.pop(name, None)
