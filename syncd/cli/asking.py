@@ -14,7 +14,7 @@ from syncd.errors import UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import ChangeLine, RunLine
-    from syncd.store.runs import HoldRow
+    from syncd.store.holds import HoldRow
 
 
 def runs(

@@ -27,8 +27,8 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
     if aside := _aside(counts, outcome.mode):
         yield f"  quarantine  {aside}"
-    if counts.get("read people") == 0:
-        yield "  nobody      the source answered, and held no people at all"
+    if outcome.mode in ("plan", "apply") and not counts.get("read people"):
+        yield "  nobody      not a single person was read"
     for notice in outcome.notices:
         yield f"  note        {plain(notice)}"
     for overrun in outcome.overruns:
@@ -102,8 +102,10 @@ def who(change: ChangeLine) -> str:
 
 
 def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
-    """(field, before, after); none of a creation, for all its values are new."""
-    if change.action == "create":
+    """(field, before, after); none of a creation, whose values are all new, nor of a first miss,
+    which only says what a second one would do.
+    """
+    if change.action in ("create", "miss"):
         return
     for name in _names(change.before, change.after):
         if name == OVERRIDES:
@@ -131,9 +133,10 @@ def change_json(change: ChangeLine) -> dict[str, Any]:
     before, after = told.pop("before"), told.pop("after")
     for side in (before, after):
         side.pop(OWNERS, None)
+    named = [] if change.action == "miss" else _names(before, after)
     told["fields"] = {
         name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}
-        for name in _names(before, after)
+        for name in named
     }
     return told
 

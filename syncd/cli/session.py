@@ -64,11 +64,9 @@ class Session:
     @contextmanager
     def engine(self, report: Callable[[Progress], None] | None = None) -> Iterator[Engine]:
         """The engine on the configured database, for one command."""
-        from syncd import log
         from syncd.sync.engine import Engine
 
         settings = self.settings()
-        log.configure(settings.log.level, settings.log.format)
         engine = Engine.open(settings, report) if report else Engine.open(settings)
         try:
             yield engine
@@ -78,7 +76,10 @@ class Session:
     @contextmanager
     def working_engine(self) -> Iterator[Engine]:
         """As `engine`, for long work: with a progress bar, and an orderly stop on a signal."""
+        from syncd import log
+
         with progress() as report, self.engine(report) as engine, _stopping(engine):
+            log.configure(engine.settings.log.level, engine.settings.log.format)
             yield engine
 
 

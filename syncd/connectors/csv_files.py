@@ -239,9 +239,15 @@ class Csv(Connector[CsvConfig]):
     def _count(self, census: Census, file: str, kind: Kind, wanted: list[Kind]) -> None:
         with self._open(file, kind, self._seen) as (sheet, layout):
             self._reader(layout, kind)  # a sheet that cannot be read later is refused now
-            tally = census.tally(layout, wanted, self.config.client or "")
             rows = 0
-            for batch in sheet.batches(self.config.page_size):
-                tally.add([row for row in self._cells(batch) if len(row) == layout.width])
-                rows += len(batch.rows)
+            with census.tally(layout, wanted, self.config.client or "") as tallies:
+                for batch in sheet.batches(self.config.page_size):
+                    tallies.add(_of_width(self._cells(batch), layout.width))
+                    rows += len(batch.rows)
             self._row_counts[file] = rows
+
+
+def _of_width(rows: Sequence[Cells], width: int) -> Sequence[Cells]:
+    if set(map(len, rows)) == {width}:
+        return rows
+    return [row for row in rows if len(row) == width]

@@ -8,7 +8,8 @@ that most of them state wins, and of equally frequent ones the smallest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
 import msgspec
@@ -37,14 +38,14 @@ class Tally:
         place = layout.position(Kind.CLIENT, "name")
         self.kind = kind
         self.names = layout.names(kind)
+        self.positions = (*(() if place is None else (place,)), *columns.values())
         self._constant = (client,) if place is None else ()
-        self._pick = picker((*(() if place is None else (place,)), *columns.values()))
         self._file = layout.file
         self._counts: Counter[Said] = Counter()
 
-    def add(self, rows: Iterable[Cells]) -> None:
-        """Count rows of the right width."""
-        self._counts.update(map(self._pick, rows))
+    def add(self, said: Said, count: int) -> None:
+        """Count the cells at `positions` of so many rows."""
+        self._counts[said] += count
         if len(self._counts) > MAX_DISTINCT:
             raise BadResponse(
                 f"{self._file} says more than {MAX_DISTINCT:,} different things about {self.kind}s;"
@@ -62,12 +63,26 @@ class Tallies:
     """The tallies of one sheet."""
 
     def __init__(self, tallies: Sequence[Tally]) -> None:
-        self._tallies = tallies
+        positions = sorted({at for tally in tallies for at in tally.positions})
+        self._pick = picker(tuple(positions))
+        # Rows are counted once, by the cells of all tallies: most rows repeat what others say.
+        self._joint: Counter[Said] = Counter()
+        self._shares = [
+            (tally, picker(tuple(map(positions.index, tally.positions)))) for tally in tallies
+        ]
 
-    def add(self, rows: Sequence[Cells]) -> None:
+    def add(self, rows: Iterable[Cells]) -> None:
         """Count rows of the right width."""
-        for tally in self._tallies:
-            tally.add(rows)
+        self._joint.update(map(self._pick, rows))
+        if len(self._joint) > MAX_DISTINCT:
+            self.share_out()
+
+    def share_out(self) -> None:
+        """Give each tally its part of what was counted; to be called after the last row."""
+        for tally, part in self._shares:
+            for cells, count in self._joint.items():
+                tally.add(part(cells), count)
+        self._joint.clear()
 
 
 class Census:
@@ -76,15 +91,18 @@ class Census:
     def __init__(self) -> None:
         self._tallies: list[Tally] = []
 
-    def tally(self, layout: Layout, wanted: Iterable[Kind], client: str) -> Tallies:
+    @contextmanager
+    def tally(self, layout: Layout, wanted: Iterable[Kind], client: str) -> Iterator[Tallies]:
         """A counter for the rows of one sheet. `client`: for want of a client column."""
         new = [
             Tally(layout, kind, client)
             for kind in wanted
             if kind is Kind.CLIENT or layout.position(kind, "name") is not None
         ]
+        tallies = Tallies(new)
+        yield tallies
+        tallies.share_out()
         self._tallies += new
-        return Tallies(new)
 
     def items(self, kind: Kind) -> tuple[list[RawItem], list[str]]:
         """One item for each client or site, and notices where rows contradict each other."""

@@ -14,18 +14,23 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from syncd.errors import BadResponse, ProviderUnavailable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_CELL = 1 << 20
 """Characters in one cell."""
 MAX_LINE = 4 * MAX_CELL
+"""Bytes in one line, enough for any cell of that length; give or take a block."""
 MAX_BATCH = 16 * MAX_LINE
-"""Characters in one batch of rows: what bounds the memory, whatever a file holds."""
+"""Bytes in one batch of rows: what bounds the memory, whatever a file holds."""
+BLOCK = 1 << 16
 MAX_HEADING = 300
 MAX_COLUMNS = 2_000
 DELIMITERS = ",;\t|"
@@ -69,10 +74,12 @@ class Batch:
 class Sheet:
     """One open CSV file: its headings, then its rows, batch by batch."""
 
-    def __init__(self, file: str, stream: TextIOWrapper, delimiter: str | None, marker: str):
+    def __init__(self, file: str, blocks: Blocks, delimiter: str | None):
         self.file = file
-        self._lines = _Lines(file, stream, marker)
-        lines = iter(self._lines)
+        self._blocks = blocks
+        # The csv module takes lines straight from the text layer: a step of ours for every line
+        # would cost as much as parsing it, so the limits are kept on the blocks below.
+        lines = TextIOWrapper(BufferedReader(blocks, BLOCK), encoding="utf-8-sig", newline="")
         first = next(lines, None)
         if first is None:
             raise BadResponse(f"{file} is empty: not even a line of headings; nothing was read")
@@ -88,11 +95,11 @@ class Sheet:
             rows = self._take(size)
             if not rows:
                 return
-            yield Batch(rows, line, self._lines.marked)
+            yield Batch(rows, line, self._blocks.marked)
 
     def _take(self, count: int) -> list[Row]:
         """The next `count` rows."""
-        self._lines.begin_batch()
+        self._blocks.begin_batch()
         try:
             return list(islice(self._reader, count))
         except csv.Error as error:
@@ -123,36 +130,57 @@ class Sheet:
             )
 
 
-class _Lines:
-    """The lines of a file, as the csv module wants them, within limits."""
+class Blocks(RawIOBase):
+    """The bytes of a file, block by block, within limits, with an eye on the clear marker.
 
-    def __init__(self, file: str, stream: TextIOWrapper, marker: str) -> None:
+    Whoever parses them is never more than the latest block behind.
+    """
+
+    def __init__(self, file: str, binary: BinaryIO, marker: str) -> None:
+        super().__init__()
         self._file = file
-        self._stream = stream
-        self._marker = marker
-        self._taken = 0
+        self._binary = binary
+        self._marker = marker.encode()
+        self._end = b""
+        """The last bytes, in which a marker may have begun."""
+        self._line = 0
+        """How much of the present line was read."""
+        self._batch = 0
+        self._latest_marked = False
         self.marked = False
-        """Whether the marker occurs in a line of the present batch."""
+        """Whether the marker may occur in the present batch; True wherever it does."""
 
     def begin_batch(self) -> None:
-        self._taken = 0
-        self.marked = False
+        """What is read from now on belongs to a new batch, and so may the latest block."""
+        self._batch = 0
+        self.marked = self._latest_marked
 
-    def __iter__(self) -> Iterator[str]:
-        readline, marker = self._stream.readline, self._marker
-        while line := readline(MAX_LINE):
-            self._taken += len(line)
-            if len(line) == MAX_LINE or self._taken > MAX_BATCH:
-                raise self._too_much()
-            if marker in line:
-                self.marked = True
-            yield line
+    def readable(self) -> bool:
+        return True
 
-    def _too_much(self) -> BadResponse:
-        return BadResponse(
-            f"{self._file}: a line of more than {MAX_LINE:,} or a page of more than "
-            f"{MAX_BATCH:,} characters; set a smaller `page_size`, or close an open quote"
-        )
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        block = self._binary.read(len(view))
+        view[: len(block)] = block
+        self._measure(block)
+        self._look_for_marker(block)
+        return len(block)
+
+    def _measure(self, block: bytes) -> None:
+        broken = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        self._line = len(block) - broken - 1 + (self._line if broken < 0 else 0)
+        self._batch += len(block)
+        if self._line > MAX_LINE or self._batch > MAX_BATCH:
+            raise BadResponse(
+                f"{self._file}: a line of more than {MAX_LINE:,} or a page of more than "
+                f"{MAX_BATCH:,} bytes; set a smaller `page_size`, or close an open quote"
+            )
+
+    def _look_for_marker(self, block: bytes) -> None:
+        seen = self._end + block
+        self._latest_marked = self._marker in seen
+        self.marked = self.marked or self._latest_marked
+        self._end = seen[max(0, len(seen) - len(self._marker) + 1) :]
 
 
 @contextmanager
@@ -165,9 +193,8 @@ def open_sheet(
         if seen.setdefault(path, version) != version:
             raise _changed(path)
         _refuse_other_formats(path, binary)
-        stream = TextIOWrapper(binary, encoding="utf-8-sig", newline="")
         try:
-            yield Sheet(path.name, stream, delimiter, marker)
+            yield Sheet(path.name, Blocks(path.name, binary, marker), delimiter)
         except UnicodeDecodeError:
             raise _not_utf8(path) from None
         except OSError as error:

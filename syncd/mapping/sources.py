@@ -174,6 +174,7 @@ def expression(kind: Kind, text: str, where: str) -> Callable[[Any], Any]:
     """
     import jmespath
     from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions
 
     if len(text) > _LONGEST_EXPRESSION:
         limit = f"{_LONGEST_EXPRESSION} characters"
@@ -188,6 +189,10 @@ def expression(kind: Kind, text: str, where: str) -> Callable[[Any], Any]:
     tree: Any = parsed.parsed
     if _depth(tree) > _DEEPEST_EXPRESSION or _copies(tree) > _MOST_COPIES:
         raise ConfigError(f"{where}: the expression is nested too deeply or has too many lists")
+    for name in _functions(tree):
+        if name not in Functions.FUNCTION_TABLE:
+            hint = suggestion(name, Functions.FUNCTION_TABLE)
+            raise ConfigError(f'{where}: JMESPath has no function "{name}"{hint}')
     known = RECORDS[kind].model_fields.keys()
     for name in _record_names(tree):
         if name not in known:
@@ -243,6 +248,14 @@ def _copies(node: dict[str, Any]) -> int:
     elif isinstance(literal := node.get("value"), list):
         own = len(literal)
     return max(own, 1) * math.prod(inner)
+
+
+def _functions(node: dict[str, Any]) -> Iterator[str]:
+    """The names of all functions that the expression calls."""
+    if node["type"] == "function_expression":
+        yield node["value"]
+    for child in _children(node):
+        yield from _functions(child)
 
 
 def _record_names(node: dict[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
-from syncd.store.runs import HoldRow
+from syncd.store.holds import HoldRow
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close, work_on
 

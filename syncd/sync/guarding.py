@@ -10,7 +10,7 @@ from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.store import counts
 from syncd.store.database import Transaction
-from syncd.store.runs import HoldRow
+from syncd.store.holds import HoldRow
 from syncd.sync.step import PAGE_OF_SETTLING, Step
 
 

@@ -83,9 +83,11 @@ def program(
 
 @pytest.fixture
 def held(program: Program) -> Program:
-    """The command line after a list that lacked three of five people."""
+    """The command line after a list that lacked four of seven people."""
+    for name in ("Ivo Marek", "Uma Rao"):
+        program.hire(name)
     assert program("sync").code == 0
-    for number in list(program.rows)[:3]:
+    for number in list(program.rows)[:4]:
         del program.rows[number]
     program.drop()
     assert program("sync").code == 6

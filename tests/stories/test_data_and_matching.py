@@ -219,34 +219,34 @@ def test_a_field_emptied_by_hand_stays_empty(desk: Desk) -> None:
 # -- spelling --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("stored", "sent"),
-    [
-        ("ada@acme.example", "Ada@ACME.example"),  # B16
-        (f"ren{ALIKE}@acme.example", f"ren{COMBINED}@acme.example"),  # B19
-        ("ada@acme.example", "\u00a0ada@acme.example\u200b"),  # B22
-        ("ada@acme.example", "\ufeffada\u200b@acme.example"),  # B22
-    ],
-)
-def test_spellings_of_one_address_are_one_user(desk: Desk, stored: str, sent: str) -> None:
+def test_spellings_of_one_address_are_one_user(desk: Desk) -> None:
     """B16, B19, B22"""
+    pairs = {
+        "Ada": ("ada@acme.example", "Ada@ACME.example"),
+        "Ren": (f"ren{ALIKE}@acme.example", f"ren{COMBINED}@acme.example"),
+        "Bob": ("bob@acme.example", "\u00a0bob@acme.example\u200b"),
+        "Cy": ("cyrus@acme.example", "\ufeffcy\u200brus@acme.example"),
+    }
     desk.sync([person("Zoe")])
-    desk.add_user("Acme", name="Ada", email=stored)
+    for name, (stored, _) in pairs.items():
+        desk.add_user("Acme", name=name, email=stored)
 
-    desk.sync([person("Zoe"), person("Ada", **{"E-mail": sent})])
+    desk.sync([person("Zoe"), *(person(name, **{"E-mail": m}) for name, (_, m) in pairs.items())])
 
-    assert desk.names() == ["Ada", "Zoe"]
-    assert desk.links()["ada"] == "alive"
+    assert desk.names() == sorted([*pairs, "Zoe"])
+    assert set(desk.links().values()) == {"alive"}
+    assert len(desk.links()) == 5
 
 
-@pytest.mark.parametrize("key", ["ADA", " ada ", "ada\u00a0", "a\u200bda", "\ufeffada"])
-def test_spellings_of_one_key_are_one_link(desk: Desk, key: str) -> None:
+def test_spellings_of_one_key_are_one_link(desk: Desk) -> None:
     """B16, B22"""
     desk.sync([person("Ada")])
 
-    desk.sync([person("Ada", Staff_no=key)])
+    for number, key in enumerate(["ADA", " ada ", "ada\u00a0", "a\u200bda", "\ufeffada"]):
+        desk.sync([person("Ada", Staff_no=key, Title=f"T{number}")])
 
     assert desk.links() == {"ada": "alive"}
+    assert desk.user("Ada").values["job_title"] == "T4"
 
 
 def test_what_cannot_be_seen_is_not_stored(desk: Desk) -> None:
@@ -327,24 +327,19 @@ def test_an_over_long_key_is_set_aside_and_never_cut(desk: Desk) -> None:
     assert desk.quarantine() == {"ada": "too_long"}
 
 
-@pytest.mark.parametrize(
-    ("mail", "doubtful"),
-    [
-        ("not an address", True),
-        ("ada@acme.example; ada@home.example", True),
-        ("ada+desk@acme.example", False),
-        ('"ada b"@acme.example', False),
-        ("ada@müller.example", False),
-    ],
-)
-def test_odd_addresses_are_kept_and_doubtful_ones_are_said_to_be(
-    desk: Desk, mail: str, doubtful: bool
-) -> None:
+def test_odd_addresses_are_kept_and_doubtful_ones_are_said_to_be(desk: Desk) -> None:
     """B27"""
-    outcome = desk.sync([person("Ada", **{"E-mail": mail})])
+    mails = {
+        "No": "not an address",
+        "Two": "ada@acme.example; ada@home.example",
+        "Plus": "ada+desk@acme.example",
+        "Quoted": '"ada b"@acme.example',
+        "Idn": "ada@müller.example",
+    }
+    outcome = desk.sync([person(name, **{"E-mail": mail}) for name, mail in mails.items()])
 
-    assert desk.user("Ada").values["email"] == mail
-    assert ("address" in _notices(desk, outcome)) is doubtful
+    assert {user.name: user.values["email"] for user in desk.users()} == mails
+    assert sorted(notice.split(":")[0] for notice in outcome.notices) == ["people no", "people two"]
 
 
 def test_doubtful_addresses_match_nobody(desk: Desk) -> None:
@@ -359,15 +354,19 @@ def test_doubtful_addresses_match_nobody(desk: Desk) -> None:
     assert desk.quarantine() == {}
 
 
-@pytest.mark.parametrize("manager", ["ada@acme.example", "nobody@acme.example", "bob@acme.example"])
-def test_a_manager_is_an_address_and_so_may_be_anybody(desk: Desk, manager: str) -> None:
+def test_a_manager_is_an_address_and_so_may_be_anybody(desk: Desk) -> None:
     """B28: there is no tie between users, so neither a circle nor a missing one can harm."""
-    bob = person("Bob", Manager="ada@acme.example")
-
-    outcome = desk.sync([person("Ada", Manager=manager), bob])
+    outcome = desk.sync(
+        [
+            person("Ada", Manager="ada@acme.example"),
+            person("Bob", Manager="cy@acme.example"),
+            person("Cy", Manager="bob@acme.example"),
+            person("Dee", Manager="nobody@acme.example"),
+        ]
+    )
 
     assert outcome.state == "succeeded"
-    assert desk.user("Ada").values["manager_email"] == manager
+    assert desk.user("Dee").values["manager_email"] == "nobody@acme.example"
 
 
 def test_a_person_whose_client_comes_later_waits_and_is_healed(desk: Desk, source: Source) -> None:
@@ -388,56 +387,47 @@ def test_a_person_whose_client_comes_later_waits_and_is_healed(desk: Desk, sourc
 # -- values ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("written", "kept"),
-    [
-        ("2027-12-31", "2027-12-31"),
-        ("31/12/2027", "2027-12-31"),
-        ("2027-03-28T02:30:00+01:00", "2027-03-28"),
-        ("0001-01-01", None),
-        ("9999-12-31", None),
-    ],
-)
-def test_dates_are_days_and_never_mean_none(desk: Desk, written: str, kept: str | None) -> None:
+def test_dates_are_days_and_those_that_mean_never_are_none(desk: Desk) -> None:
     """B30"""
-    desk.sync([person("Ada", Contract_end=written)])
+    days = {
+        "2027-12-31": "2027-12-31",
+        "31/12/2027": "2027-12-31",
+        "2027-03-28T02:30:00+01:00": "2027-03-28",
+        "0001-01-01": None,
+        "9999-12-31": None,
+    }
+    desk.sync([person(f"P{at}", Contract_end=day) for at, day in enumerate(days)])
 
-    assert desk.user("Ada").values.get("contract_end_date") == kept
-
-
-@pytest.mark.parametrize("written", ["/Date(1830211200000)/", "/Date(1830211200000+0000)/"])
-def test_dates_in_milliseconds_are_days(desk: Desk, source: Source, written: str) -> None:
-    """B30"""
-    desk.mapping('[user.fields]\ncontract_end_date = "extra.ends"\n')
-    source.people = [who("Ada", extra={"ends": written})]
-
-    desk.sync()
-
-    assert desk.user("Ada").values["contract_end_date"] == "2027-12-31"
+    found = [user.values.get("contract_end_date") for user in desk.users()]
+    assert found == list(days.values())
 
 
-def test_what_is_no_date_is_left_out_with_a_notice(desk: Desk, source: Source) -> None:
+def test_dates_of_vendors_are_days_and_what_is_none_is_left_out_with_a_notice(
+    desk: Desk, source: Source
+) -> None:
     """B30"""
     desk.mapping('[user.fields]\ncontract_end_date = "extra.ends"\n')
-    source.people = [who("Ada", extra={"ends": "0001-01-01T00:00:00"}),
-                     who("Bob", extra={"ends": "soon"})]  # fmt: skip
+    days = {
+        "/Date(1830211200000)/": "2027-12-31",
+        "/Date(1830211200000+0000)/": "2027-12-31",
+        "0001-01-01T00:00:00": None,
+        "soon": None,
+    }
+    source.people = [who(f"P{at}", extra={"ends": day}) for at, day in enumerate(days)]
 
     outcome = desk.sync()
 
-    assert desk.names() == ["Ada", "Bob"]
-    assert _notices(desk, outcome).count("contract_end_date") + len(outcome.notices) >= 2
+    found = [user.values.get("contract_end_date") for user in desk.users()]
+    assert found == list(days.values())
+    assert [notice.split(":")[0] for notice in outcome.notices] == ["people p2", "people p3"]
 
 
-@pytest.mark.parametrize(
-    ("written", "kept"), [("TRUE", True), ("ja", True), ("1", True), ("0", False), ("Nein", False)]
-)
-def test_yes_and_no_are_understood_in_the_usual_words(
-    desk: Desk, written: str, kept: bool
-) -> None:
+def test_yes_and_no_are_understood_in_the_usual_words(desk: Desk) -> None:
     """B31"""
-    desk.sync([person("Ada", VIP=written)])
+    words = {"TRUE": True, "ja": True, "1": True, "0": False, "Nein": False}
+    desk.sync([person(f"P{at}", VIP=word) for at, word in enumerate(words)])
 
-    assert desk.user("Ada").values["is_important_contact"] is kept
+    assert [user.values["is_important_contact"] for user in desk.users()] == list(words.values())
 
 
 def test_what_is_neither_yes_nor_no_is_set_aside_by_the_name_of_its_column(desk: Desk) -> None:
@@ -524,9 +514,9 @@ def test_a_required_target_that_is_null_is_set_aside_by_its_name(
 
 def test_a_large_client_does_not_keep_a_small_one_waiting(desk: Desk) -> None:
     """B38: order within a file is kept; both are done in one run (memory: `make bench`)."""
-    outcome = desk.sync([*people(2500), person("Solo", "Tiny")])
+    outcome = desk.sync([*people(300), person("Solo", "Tiny")])
 
-    assert outcome.counts["create user"] == 2501
+    assert outcome.counts["create user"] == 301
     assert desk.user("Solo").client == "Tiny"
 
 
@@ -547,8 +537,7 @@ def test_no_outcome_depends_on_the_size_or_the_order_of_pages(desk: Desk, source
     ]
     for size in (1, 2, 100):
         for order in (1, -1):
-            with desk.database.transact(lambda conn: _empty(conn)):
-                pass
+            desk.database.transact(_empty)
             source.page_size = size
             source.people = first
             desk.sync()
@@ -560,9 +549,6 @@ def test_no_outcome_depends_on_the_size_or_the_order_of_pages(desk: Desk, source
     assert desk.user("New").values["email"] == "cy@acme.example"
 
 
-def _empty(conn: Any) -> Any:
-    from contextlib import nullcontext
-
+def _empty(conn: Any) -> None:
     for table in reversed(t.metadata.sorted_tables):
         conn.execute(sa.delete(table))
-    return nullcontext()

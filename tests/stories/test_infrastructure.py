@@ -266,9 +266,7 @@ def test_an_interrupted_read_is_started_again_by_the_next_sync(desk: Desk, sourc
     assert len(desk.users()) == 6
 
 
-def test_a_step_that_never_ends_is_not_started_for_ever(
-    desk: Desk, source: Source
-) -> None:
+def test_a_step_that_never_ends_is_not_started_for_ever(desk: Desk, source: Source) -> None:
     """D07"""
     source.people, source.page_size = crowd(6), 2
 

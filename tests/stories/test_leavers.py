@@ -37,7 +37,7 @@ def test_each_reason_for_leaving_has_a_rule_of_its_own(
     rules = [f'{one} = {{ action = "keep" }}' for one in sorted(keep)]
     rules.append(f'{reason} = {{ action = "deactivate", after = [] }}')
     desk.mapping("[gone]\n" + "\n".join(rules))
-    scope = '[user]\nscope = "user_type != \'Guest\'"\n'
+    scope = "[user]\nscope = \"user_type != 'Guest'\"\n"
     desk.mapping("[gone]\n" + "\n".join(rules) + "\n\n" + scope)
     source.people = crowd(6)
     desk.sync()
@@ -55,7 +55,7 @@ def test_each_reason_for_leaving_has_a_rule_of_its_own(
 
 
 def test_a_record_that_was_never_in_scope_is_no_user(desk: Desk, source: Source) -> None:
-    desk.mapping('[user]\nscope = "user_type != \'Guest\'"\n')
+    desk.mapping("[user]\nscope = \"user_type != 'Guest'\"\n")
     source.people = [who("Ada"), who("Bob", user_type="Guest")]
 
     outcome = desk.sync()
@@ -316,7 +316,9 @@ def test_many_changes_of_keys_are_held(desk: Desk) -> None:
     desk.mapping("[limits]\nkey_change = { count = 2, share = 0.0 }\n")
     desk.sync(people(6))
 
-    assert desk.sync([{**row, "E-mail": f"new{row['E-mail']}"} for row in people(6)]).state == "held"
+    assert (
+        desk.sync([{**row, "E-mail": f"new{row['E-mail']}"} for row in people(6)]).state == "held"
+    )
     assert guards(desk) == [("key_changes", "Acme")]
 
 
@@ -325,7 +327,7 @@ def test_an_edited_scope_is_counted_like_any_other_reason(desk: Desk) -> None:
     rows = [person(f"P{n}", User_type="Guest" if n < 6 else "Member") for n in range(10)]
     desk.sync(rows)
 
-    scope = '[user]\nscope = "user_type != \'Guest\'"\n'
+    scope = "[user]\nscope = \"user_type != 'Guest'\"\n"
     desk.mapping(scope + '\n[gone]\nout_of_scope = { action = "deactivate" }\n')
     assert desk.sync().state == "held"
     assert len(desk.names(active=True)) == 10

@@ -75,9 +75,9 @@ def _claimed_by_hand(change: Change, entity: Entity) -> list[str]:
     claimed = [name for name in change.after if name in entity.overrides and name not in edited]
     if "client" in change.after and "site" in claimed:  # a move takes the user to another site
         claimed.remove("site")
-    if change.after.get("active") is False and "active" not in edited:
-        if entity.values.get("keep_active"):
-            claimed.append("keep_active")
+    leaves = change.after.get("active") is False and "active" not in edited
+    if leaves and entity.values.get("keep_active"):
+        claimed.append("keep_active")
     return claimed
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import OVERRIDES, OWNERS, Change
-from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, LOCAL, Entity, Kind
+from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
 SPECIAL = frozenset({"client", "site", "role", "identities", "retired", OWNERS, OVERRIDES})

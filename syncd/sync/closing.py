@@ -1,0 +1,102 @@
+"""Closing a run: what its steps came to, in one state, one reason and a few counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from syncd.failpoints import reach
+from syncd.store import counts
+from syncd.store.database import Transaction
+from syncd.store.runs import StepRow
+from syncd.sync.engine import Engine
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended. `counts`: `create user` -> 12, `read people` -> 900, and so on."""
+
+    run: int
+    mode: str
+    state: str
+    code: str | None = None
+    reason: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    holds: list[int] = field(default_factory=list)
+    overruns: list[str] = field(default_factory=list)
+
+
+def close(engine: Engine, run: int) -> Outcome:
+    """Close the run, unless a step of it still waits for its turn; say how it went."""
+    reach("close.started")
+
+    def work(conn: Transaction) -> Outcome:
+        outcome = _sum_up(engine, conn, run)
+        if outcome.state != "open":
+            engine.runs.close_run(
+                conn, run, outcome.state, dict(outcome.counts), outcome.code, outcome.reason
+            )
+        reach("close.run")
+        return outcome
+
+    outcome = engine.database.transact(work)
+    reach("close.ended")
+    return outcome
+
+
+def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
+    steps = engine.runs.steps(conn, run)
+    outcome = Outcome(run, steps[0].mode if steps else "apply", "succeeded")
+    totals: dict[str, int] = {}
+    for one in steps:
+        numbers = {k: v for k, v in one.counts.items() if isinstance(v, int)}
+        for name, count in {**numbers, **counts.summary(conn, one.id)}.items():
+            totals[name] = totals.get(name, 0) + count
+        outcome.overruns += one.counts.get("overruns", [])
+        outcome.notices += engine.runs.notices(conn, one.id)
+    if steps and steps[0].partition is not None:
+        partitions = [one.partition for one in steps if one.partition is not None]
+        totals["in quarantine"] = engine.runs.quarantined(conn, partitions)
+    outcome.counts = totals
+    outcome.holds = [hold.id for hold in engine.runs.hold_of(conn, run) if hold.state == "waiting"]
+    outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, steps, totals)
+    return outcome
+
+
+def _state_of(
+    engine: Engine, conn: Transaction, steps: list[StepRow], totals: dict[str, int]
+) -> tuple[str, str | None, str | None]:
+    """(state, code, reason) of a run by its steps; anything unusual is never a plain success."""
+    states = {one.state for one in steps}
+    code, reason = engine.runs.first_reason(conn, [one.id for one in steps])
+    for step_state, run_state in _ENDINGS:
+        if step_state in states:
+            some_done = run_state not in ("open", "held") and states & {"done", "planned"}
+            return "partial" if some_done else run_state, code, reason
+    if states == {"planned"}:
+        return "planned", code, reason
+    mode = steps[0].mode if steps else ""
+    for count, modes, what, sentence in _REMARKS:
+        if totals.get(count) and mode in modes:
+            return "partial", what, sentence
+    if mode == "apply" and totals.get("read people") == 0:
+        return "partial", "read_nobody", "the source held no people at all"
+    return "succeeded", None, None
+
+
+_ENDINGS = (
+    ("due", "open"),
+    ("held", "held"),
+    ("failed", "failed"),
+    ("poison", "failed"),
+    ("throttled", "throttled"),
+    ("cancelled", "cancelled"),
+    ("rejected", "partial"),
+)
+"""States of steps, the most telling first, and what they make of their run."""
+
+_REMARKS = (
+    ("stale", ("apply", "undo", "edit"), "stale", "some changes no longer fitted: left out"),
+    ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
+)
+"""Counts that keep a run from being a plain success, in which modes, and how that is said."""
