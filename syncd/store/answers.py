@@ -34,6 +34,7 @@ REFERENCES: dict[Kind, tuple[str, ...]] = {
 }
 """The keys that a person may name an entity by; the first that anybody has decides."""
 
+_ACCENTS = dict.fromkeys(range(0x300, 0x370))
 _ADDRESS = tuple(f"address_line{number}" for number in range(1, 6))
 
 
@@ -186,21 +187,27 @@ def _matching(
     columns: Sequence[sa.ColumnElement[Any]],
     search: Search,
 ) -> sa.Select[Any]:
-    haystack = _bare(database, _joined(columns, "\n"))
-    for word in bare(search.text).split():
-        query = query.where(haystack.contains(word, autoescape=True))
-    return query
+    """Every word must stand somewhere in the columns."""
+    words = bare(search.text).split()
+    if not words:
+        return query
+    haystack = _joined(columns, "\n")
+    if database.dialect == "sqlite":
+        return query.where(sa.func.holds(haystack, "\n".join(words), type_=sa.Boolean))
+    text = _bare(haystack)
+    return query.where(*(text.contains(word, autoescape=True) for word in words))
 
 
 def _found(database: Database, query: sa.Select[Any], limit: int, line: type[L]) -> Found[L]:
+    counted = query.add_columns(sa.func.count().over())
+    counted = counted.limit(limit) if limit else counted
+
     def look(conn: Connection) -> Found[L]:
-        _teach(database, conn)
-        lines = [line(*row) for row in conn.execute(query.limit(limit) if limit else query)]
-        total = len(lines)
-        if limit and total >= limit:
-            counted = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
-            total = conn.execute(counted).scalar_one()
-        return Found(lines, total)
+        if database.dialect == "sqlite":
+            raw: Any = conn.connection.dbapi_connection
+            raw.create_function("holds", 2, _holds, deterministic=True)
+        rows = conn.execute(counted).all()
+        return Found([line(*row[:-1]) for row in rows], rows[0][-1] if rows else 0)
 
     return database.query(look)
 
@@ -210,11 +217,19 @@ def _found(database: Database, query: sa.Select[Any], limit: int, line: type[L])
 
 def bare(text: str) -> str:
     """`text` as a search compares it: folded, and without accents."""
-    folded = fold(text)
-    if folded.isascii():
-        return folded
-    apart = unicodedata.normalize("NFKD", folded)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+    return _without_accents(fold(text))
+
+
+def _without_accents(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKD", text).translate(_ACCENTS)
+
+
+def _holds(text: str, words: str) -> bool:
+    """Whether every one of the bare words stands in a stored text: a function for SQLite, which
+    folds ASCII only.
+    """
+    bared = _without_accents(text.casefold())
+    return all(word in bared for word in words.split("\n"))
 
 
 def _joined(columns: Sequence[sa.ColumnElement[Any]], separator: str) -> sa.ColumnElement[str]:
@@ -226,20 +241,11 @@ def _joined(columns: Sequence[sa.ColumnElement[Any]], separator: str) -> sa.Colu
     return text if separator == "\n" else sa.func.rtrim(text, separator)
 
 
-def _bare(database: Database, text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """What `bare` makes of a column, made by the database."""
-    if database.dialect == "sqlite":
-        return sa.func.bare(text, type_=sa.Text)
+def _bare(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """What `bare` makes of a stored text, made by PostgreSQL."""
     apart = sa.func.lower(sa.func.normalize(text, sa.literal_column("NFKD")))
     folded = sa.func.replace(apart, "ß", "ss")
     return sa.func.regexp_replace(folded, "[\u0300-\u036f]", "", "g", type_=sa.Text)
-
-
-def _teach(database: Database, conn: Connection) -> None:
-    """Give SQLite, which folds ASCII only, the function `bare`."""
-    if database.dialect == "sqlite":
-        raw: Any = conn.connection.dbapi_connection
-        raw.create_function("bare", 1, bare, deterministic=True)
 
 
 def _ordered(

@@ -72,11 +72,10 @@ class _Dump:
         return f"{told} [{' '.join(filter(None, others))}]" if any(others) else told
 
     def _content(self, kind: Kind, row: Row[Any]) -> dict[str, Any]:
-        content = {
-            name: value for name in FIELDS[kind] if (value := getattr(row, name)) is not None
-        }
+        stored = row._asdict()
+        content = {name: value for name in FIELDS[kind] if (value := stored[name]) is not None}
         for name in ("custom", "provenance", "overrides", "role"):
-            if value := getattr(row, name, None):
+            if value := stored.get(name):
                 content[f"@{name}"] = value
         if kind is not Kind.CLIENT:
             content["@client"] = self.named[row.client_id]

@@ -1,4 +1,4 @@
-"""Planning as a table: what is stored, what is read, and what is decided. No database, no network."""
+"""Planning as a table: what is stored, what is read, and what is decided; without a database."""
 
 from __future__ import annotations
 

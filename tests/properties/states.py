@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from syncd.changes import Action
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.dump import canonical_dump
@@ -62,8 +63,9 @@ def _lines(database: Database, query: sa.Select[Any]) -> str:
     with database.read() as conn:
         named = _names(conn)
         rows = conn.execute(query).all()
-        born = {row.entity_id: f"{row.kind} {row.stream}/{row.key}" for row in rows}
-    named = {**born, **named}
+        created = [row for row in rows if row.action == Action.CREATE]
+        born = {row.entity_id: f"{row.kind} {row.stream}/{row.key}" for row in created}
+    named |= born  # a plan's creations are not there yet: before and after they are called alike
 
     def shown(values: dict[str, Any]) -> str:
         told = {

@@ -1,4 +1,4 @@
-"""A desk for stories: a scratch configuration on one database, files to drop, and what came of it."""
+"""A desk for stories: a scratch configuration, one database, files to drop, what came of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LASTING = (*ENTITIES, t.link, t.item, t.license_ledger, t.cursor, t.quarantine)
 
 
 def person(name: str, client: str = "Acme", **more: object) -> dict[str, object]:
-    """A row about Ada: staff number `ada`, ada@acme.example. `more` in headings, `_` for a blank."""
+    """A row about Ada: number `ada`, ada@acme.example. `more` by heading, with `_` for a blank."""
     mail = f"{name.lower()}@{client.lower().replace(' ', '')}.example"
     row: dict[str, object] = dict(zip(HEADINGS, (name.lower(), name, mail, client), strict=True))
     row |= {heading.replace("_", " "): cell for heading, cell in more.items()}

@@ -59,6 +59,7 @@ def test_a_linked_user_stays_as_it_is_when_its_key_becomes_ambiguous(desk: Desk)
     assert desk.quarantine() == {}
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_the_same_row_twice_is_one_user(desk: Desk) -> None:
     """A31"""
     outcome = desk.sync([person("Ada"), person("Cy"), person("Ada")])
@@ -249,6 +250,7 @@ def test_spellings_of_one_key_are_one_link(desk: Desk) -> None:
     assert desk.user("Ada").values["job_title"] == "T4"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_what_cannot_be_seen_is_not_stored(desk: Desk) -> None:
     """B22"""
     name = "\ufeff Ada\u200b \u202eKing\u202c\u00a0"
@@ -300,6 +302,7 @@ def test_nul_characters_in_keys_and_identities_never_fail_a_batch(
     assert len(desk.quarantine()) == 3
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_sheet_with_nul_characters_is_refused_as_a_whole(desk: Desk) -> None:
     """B24: a NUL in a sheet means that it is no text at all."""
     desk.sync([person("Ada")])
@@ -327,6 +330,7 @@ def test_an_over_long_key_is_set_aside_and_never_cut(desk: Desk) -> None:
     assert desk.quarantine() == {"ada": "too_long"}
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_odd_addresses_are_kept_and_doubtful_ones_are_said_to_be(desk: Desk) -> None:
     """B27"""
     mails = {
@@ -354,6 +358,7 @@ def test_doubtful_addresses_match_nobody(desk: Desk) -> None:
     assert desk.quarantine() == {}
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_manager_is_an_address_and_so_may_be_anybody(desk: Desk) -> None:
     """B28: there is no tie between users, so neither a circle nor a missing one can harm."""
     outcome = desk.sync(
@@ -387,6 +392,7 @@ def test_a_person_whose_client_comes_later_waits_and_is_healed(desk: Desk, sourc
 # -- values ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_dates_are_days_and_those_that_mean_never_are_none(desk: Desk) -> None:
     """B30"""
     days = {
@@ -402,6 +408,7 @@ def test_dates_are_days_and_those_that_mean_never_are_none(desk: Desk) -> None:
     assert found == list(days.values())
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_dates_of_vendors_are_days_and_what_is_none_is_left_out_with_a_notice(
     desk: Desk, source: Source
 ) -> None:
@@ -422,6 +429,7 @@ def test_dates_of_vendors_are_days_and_what_is_none_is_left_out_with_a_notice(
     assert [notice.split(":")[0] for notice in outcome.notices] == ["people p2", "people p3"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_yes_and_no_are_understood_in_the_usual_words(desk: Desk) -> None:
     """B31"""
     words = {"TRUE": True, "ja": True, "1": True, "0": False, "Nein": False}
@@ -430,6 +438,7 @@ def test_yes_and_no_are_understood_in_the_usual_words(desk: Desk) -> None:
     assert [user.values["is_important_contact"] for user in desk.users()] == list(words.values())
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_what_is_neither_yes_nor_no_is_set_aside_by_the_name_of_its_column(desk: Desk) -> None:
     """B31"""
     desk.sync([person("Ada", VIP="perhaps"), person("Bob", VIP="yes")])
@@ -440,6 +449,7 @@ def test_what_is_neither_yes_nor_no_is_set_aside_by_the_name_of_its_column(desk:
     assert fields == ("bad_value", ["isimportantcontact"])
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_numbers_become_text_as_they_are_written(desk: Desk, source: Source) -> None:
     """B31"""
     desk.mapping('[user.fields]\nother1 = "extra.n"\nother2 = "extra.m"\n')
@@ -512,6 +522,7 @@ def test_a_required_target_that_is_null_is_set_aside_by_its_name(
     ]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_large_client_does_not_keep_a_small_one_waiting(desk: Desk) -> None:
     """B38: order within a file is kept; both are done in one run (memory: `make bench`)."""
     outcome = desk.sync([*people(300), person("Solo", "Tiny")])

@@ -68,6 +68,7 @@ def test_approving_confirms_first_misses(desk: Desk) -> None:
     assert set(desk.links().values()) == {"alive", "gone"}
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_hold_can_be_named_by_its_run_and_only_while_it_waits(held: Desk) -> None:
     (hold,) = held.holds()
     held.sync(people(10))
@@ -78,6 +79,7 @@ def test_a_hold_can_be_named_by_its_run_and_only_while_it_waits(held: Desk) -> N
         held.approve(4711)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_plan_is_approved_once(held: Desk) -> None:
     (hold,) = held.holds()
     held.approve(hold.id)
@@ -139,6 +141,7 @@ def test_another_plan_takes_the_place_of_the_one_that_waits(held: Desk) -> None:
         held.approve(first.id)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_source_that_recovered_voids_the_hold(held: Desk) -> None:
     assert held.sync(people(10)).state == "succeeded"
 

@@ -69,6 +69,7 @@ def test_a_record_that_was_never_in_scope_is_no_user(desk: Desk, source: Source)
     assert desk.names() == ["Ada", "Bob"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_whoever_is_to_be_kept_active_is_kept_active(desk: Desk, source: Source) -> None:
     """B12"""
     source.people = crowd(8)
@@ -93,6 +94,7 @@ def test_a_user_that_was_never_linked_never_leaves(desk: Desk) -> None:
     assert "Admin" in desk.names(active=True)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_user_activated_by_hand_stays_active(desk: Desk) -> None:
     """B11"""
     desk.sync(people(5))
@@ -138,6 +140,7 @@ def test_two_reads_must_miss_a_user_and_reads_within_an_hour_are_one(desk: Desk)
     assert desk.names(active=False) == ["P0"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_who_shows_up_in_between_begins_anew(desk: Desk) -> None:
     desk.mapping('[gone]\nabsent = { action = "deactivate", after = "2 reads" }\n')
     rows = people(6)
@@ -163,6 +166,7 @@ def test_days_count_from_the_first_miss(desk: Desk) -> None:
     assert desk.names(active=False) == ["P0"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_clock_that_is_wrong_on_this_machine_changes_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +204,7 @@ def test_three_may_leave_a_client_and_a_fourth_may_not(desk: Desk) -> None:
     assert len(desk.names(active=True)) == 10
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_tenth_may_leave_a_large_client(desk: Desk) -> None:
     rows = people(60)
     desk.sync(rows)
@@ -216,6 +221,7 @@ def test_first_misses_count_although_their_clock_is_not_due(desk: Desk) -> None:
     assert desk.sync(rows[4:]).state == "held"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_few_may_leave_each_client_and_yet_too_many_in_all(desk: Desk) -> None:
     clients = [people(5, f"Client {letter}", first=5 * at) for at, letter in enumerate("ABCDE")]
     rows = [row for client in clients for row in client]
@@ -245,6 +251,7 @@ def test_a_client_is_never_emptied_without_a_word(desk: Desk) -> None:
     assert guards(desk) == [("emptied_client", "Tiny")]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_the_only_user_of_a_client_may_leave(desk: Desk) -> None:
     rows = [*people(40), *people(1, "Tiny", first=40)]
     desk.sync(rows)
@@ -303,6 +310,7 @@ def test_a_returner_who_is_with_another_client_by_now_is_a_move_too(desk: Desk) 
     assert (desk.user("P0").active, desk.user("P0").client) == (True, "Bolt")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_many_changes_of_site_are_held(desk: Desk) -> None:
     desk.mapping("[limits]\nsite_move = { count = 2, share = 0.0 }\n")
     rows = [person(f"P{n}", Site="Here") for n in range(6)]
@@ -312,6 +320,7 @@ def test_many_changes_of_site_are_held(desk: Desk) -> None:
     assert guards(desk) == [("site_moves", "Acme")]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_many_changes_of_keys_are_held(desk: Desk) -> None:
     desk.mapping("[limits]\nkey_change = { count = 2, share = 0.0 }\n")
     desk.sync(people(6))
@@ -336,6 +345,7 @@ def test_an_edited_scope_is_counted_like_any_other_reason(desk: Desk) -> None:
 # -- absence that means nothing --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_who_is_not_in_a_list_of_changes_has_not_left(desk: Desk) -> None:
     """C24"""
     desk.configure(contents="changes")
@@ -347,6 +357,7 @@ def test_who_is_not_in_a_list_of_changes_has_not_left(desk: Desk) -> None:
     assert len(desk.names(active=True)) == 10
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_a_ragged_row_proves_nothing(desk: Desk) -> None:
     """R1: the row may well be about whoever is missing."""
     desk.sync(people(4))
@@ -396,6 +407,7 @@ def test_an_empty_answer_is_held_even_if_only_one_is_linked(desk: Desk, source: 
     assert desk.names(active=True) == ["P0"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_an_empty_answer_about_an_empty_desk_is_no_plain_success(
     desk: Desk, source: Source
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from syncd import log
 from syncd.errors import AuthFailed, ConfigError, ProviderUnavailable
 from syncd.store import tables as t
-from syncd.sync import flow
+from syncd.sync import walking
 from tests.stories.desk import Desk, person
 from tests.stories.source import Source, crowd
 
@@ -77,7 +77,7 @@ def test_a_secret_is_in_no_table_log_message_or_repr(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """E15: not when all goes well, and not when it does not."""
-    monkeypatch.setattr(flow.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(walking.time, "sleep", lambda _seconds: None)
     log.configure("debug")
     caplog.set_level(logging.DEBUG)
     desk.connect("people", "memory", {"secret": CANARY})
