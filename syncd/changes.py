@@ -92,6 +92,7 @@ class LinkFact(NamedTuple):
     entity: UUID | None
     misses: int
     missed_at: float | None  # seconds since the epoch, on the database's clock
+    matched_by: str = ""
 
 
 class LinkWrite(NamedTuple):

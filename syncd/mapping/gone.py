@@ -61,11 +61,12 @@ def _plan_user(
     keeps = _why_kept(rule, user, elsewhere)
     state = LinkState.GONE if due or keeps else LinkState.MISSED
     if keeps:
-        action, sentence, before, after = Action.GONE, f"{SENTENCES[reason]}; {keeps}", {}, {}
+        action, sentence = Action.GONE, f"{SENTENCES[reason]}; {keeps}"
     else:
         action = Action.DEACTIVATE if due else Action.MISS
         sentence = SENTENCES[reason] if due else f"{SENTENCES[reason]}, {_clock(rule, misses)}"
-        before, after = {"active": True}, {"active": False}
+    leaves = action is Action.DEACTIVATE
+    before, after = ({"active": True}, {"active": False}) if leaves else ({}, {})
     change = _change("people", link, action, sentence, reason, before, after)
     change.client = user.client
     _mark("people", link, misses, state, page.change(change), page, missed_at)
@@ -131,7 +132,7 @@ def _mark(
             state,
             link.kind,
             link.entity,
-            "",
+            link.matched_by,
             None,
             None,
             change,

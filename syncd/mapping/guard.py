@@ -87,7 +87,8 @@ def _of_client(limits: Limits, one: ClientCounts) -> Iterator[Overrun]:
     active = one.active + one.left_today
     emptied = one.leaving and one.active >= 2 and one.leaving + one.moving >= one.active
     if emptied and not one.creating:
-        yield _over("emptied_client", one.client, one.leaving, 0, "every active user would leave")
+        what = f"of {one.active} active users would leave, and none would stay"
+        yield _over("emptied_client", one.client, one.leaving, 0, what)
     elif leaving > (most := allowed(limits.deactivate, active)) and one.leaving:
         yield _over("leavers", one.client, leaving, most, f"of {active} active users would leave")
     if one.total and one.creating > (most := allowed(limits.create, one.total)):

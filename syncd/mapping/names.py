@@ -28,7 +28,7 @@ ACTIVE = "active"
 _STRUCTURED = frozenset({"clears", "custom", "extra", "licenses", "identities"})
 
 # What people call a target after the record or the heading that they have before them.
-_ALIASES: dict[Kind, dict[str, str]] = {
+ALIASES: dict[Kind, dict[str, str]] = {
     Kind.CLIENT: {
         "tenant": "tenant_id",
         "reference": "ref",
@@ -40,12 +40,15 @@ _ALIASES: dict[Kind, dict[str, str]] = {
     Kind.USER: {
         "title": "job_title",
         "mail": "email",
+        "emailaddress": "email",
+        "phonenumber": "phone",
         "user_principal_name": "login",
         "web_access_level": "access_level",
         "contract_end": "contract_end_date",
         "never_send_mail": "never_send_emails",
     },
 }
+"""Names that people know better than ours: of records, and of the headings of import sheets."""
 
 DEFAULT_FIELDS: dict[Kind, dict[str, Any]] = {  # as a mapping file would write them
     Kind.CLIENT: {
@@ -147,7 +150,7 @@ def target(kind: Kind, name: str) -> str:
         if custom_field(name) is None:
             raise ValueError(f"{name!r} is not a name that a custom field can have")
         return name
-    name = _ALIASES[kind].get(name, name)
+    name = ALIASES[kind].get(name, name)
     settable = {field.name for field in FIELDS[kind].values() if not field.local}
     if name not in settable:
         raise ValueError(f'a {kind} has no field "{name}"{suggestion(name, settable)}')
@@ -156,7 +159,7 @@ def target(kind: Kind, name: str) -> str:
 
 def match_field(kind: Kind, name: str) -> str:
     """The match key that `name` means; raises a telling ValueError if there is none."""
-    name = _ALIASES[kind].get(name, name)
+    name = ALIASES[kind].get(name, name)
     known = (*KEY_FIELDS[kind], *((IDENTITY,) if kind is Kind.USER else ()))
     if name not in known:
         raise ValueError(f'a {kind} is not matched by "{name}", only by {", ".join(known)}')

@@ -84,6 +84,8 @@ class Page:
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item = candidate.item
+        if not rule and candidate.link is not None and candidate.link.entity == entity:
+            rule = candidate.link.matched_by
         self.out.links.append(
             LinkWrite(
                 candidate.stream,

@@ -139,16 +139,19 @@ class Draft:
         """The draft of another step."""
         return Draft(self.database, step)
 
-    def set_action(
-        self, conn: Connection, seqs: Collection[int], action: Action, addition: str
-    ) -> None:
-        """Change what drafted changes do, and say so in their reason."""
+    def make_deactivations(self, conn: Connection, seqs: Collection[int], addition: str) -> None:
+        """Turn drafted misses into deactivations, and say so in their reason."""
         c = t.change.c
         for chunk in bulk.chunks(sorted(seqs)):
             conn.execute(
                 sa.update(t.change)
                 .where(c.step_id == self.step, self.database.among(c.seq, chunk))
-                .values(action=action, reason=c.reason + addition)
+                .values(
+                    action=Action.DEACTIVATE,
+                    reason=c.reason + addition,
+                    before={"active": True},
+                    after={"active": False},
+                )
             )
 
     # -- reading back ------------------------------------------------------------------------------

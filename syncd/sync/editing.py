@@ -11,6 +11,7 @@ from uuid import UUID
 from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
+from syncd.mapping.names import ALIASES
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import load_entities
@@ -20,8 +21,6 @@ from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close
 from syncd.text import clean
 
-ALIASES = {"title": "job_title", "emailaddress": "email", "phonenumber": "phone"}
-"""Headings of import sheets that people know better than our names."""
 TRUE = {"true", "yes", "1", "on"}
 FALSE = {"false", "no", "0", "off"}
 
@@ -34,7 +33,7 @@ def set_values(
     before: dict[str, Any] = {OVERRIDES: {}}
     after: dict[str, Any] = {OVERRIDES: {}}
     for given, text in values.items():
-        name = ALIASES.get(given, given)
+        name = ALIASES[kind].get(given, given)
         value = _checked(kind, name, text)
         after[OVERRIDES][name] = value if value is not None else ""
         before[OVERRIDES][name] = stored.overrides.get(name)
@@ -50,7 +49,7 @@ def set_values(
 def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: str) -> Outcome:
     """Give fields back to the sources: the values stay until a source says otherwise."""
     stored = _stored(engine, kind, entity)
-    names = [ALIASES.get(given, given) for given in fields] or list(stored.overrides)
+    names = [ALIASES[kind].get(given, given) for given in fields] or list(stored.overrides)
     unset = [name for name in names if name not in stored.overrides]
     if unset or not names:
         which = ", ".join(unset) or "nothing"
@@ -65,7 +64,7 @@ def add_user(
     engine: Engine, client: UUID, values: dict[str, Any], actor: str, site: UUID | None = None
 ) -> Outcome:
     """Create a user by hand; its values are overrides, so that no source rewrites them silently."""
-    named = {ALIASES.get(given, given): text for given, text in values.items()}
+    named = {ALIASES[Kind.USER].get(given, given): text for given, text in values.items()}
     checked = {name: _checked(Kind.USER, name, text) for name, text in named.items()}
     given = {name: value for name, value in checked.items() if value is not None}
     if not given.get("name"):

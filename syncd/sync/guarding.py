@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncd.changes import Action, LinkState, Overrun
+from syncd.changes import LinkState, Overrun
 from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.store import counts
@@ -81,7 +81,7 @@ def _confirm_misses(step: Step, conn: Transaction) -> None:
                 for link in page.body.links
             ]
             step.draft.rewrite(conn, page)
-            step.draft.set_action(conn, missed, Action.DEACTIVATE, "; confirmed by an approval")
+            step.draft.make_deactivations(conn, missed, "; an approval confirms it now")
 
 
 def hold(step: Step, verdict: Verdict, conn: Transaction) -> int:

@@ -44,6 +44,8 @@ def read_all(step: Step) -> None:
 def read_stream(step: Step, stream: Stream) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
     cursor = None if step.full else step.cursors.get(stream.name)
+    if cursor is None:
+        step.counts[f"read {stream.name}"] += 0  # nobody at all is something to say
     step.planner.failures = 0
     with step.facts.open():
         had_quarantine = step.facts.has_quarantine(stream.name)

@@ -210,8 +210,6 @@ def _inverse(change: Change) -> Change | None:
 
 def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
     """(before, after) of the way back: what is, and what was."""
-    if change.action is Action.MISS:
-        return {}, {}
     before = {name: value for name, value in change.after.items() if name != OWNERS}
     after = {name: value for name, value in change.before.items() if name != OVERRIDES}
     if change.effects & Effect.REVIVES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from syncd.connectors.base import Partition
 from syncd.errors import (
@@ -35,7 +36,7 @@ from syncd.sync.applying import Application
 from syncd.sync.engine import Engine, match_rules
 from syncd.sync.reading import read_all
 from syncd.sync.settling import is_proven, settle
-from syncd.sync.step import Step
+from syncd.sync.step import MOST_NOTICES, Step
 
 READ_ATTEMPTS = 3
 """How often a step reads again after an unusable answer, before it fails."""
@@ -192,7 +193,11 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
         plan_digest=verdict.digest,
         base_cursor=step.cursors,
         next_cursor=step.next_cursors,
-        counts={**step.counts, "overruns": [one.sentence for one in verdict.overruns]},
+        counts={
+            **step.counts,
+            "overruns": [one.sentence for one in verdict.overruns],
+            "aside": _set_aside(step, conn) if mode == "plan" else [],
+        },
         notices=step.notices,
     )
     if state == "held":
@@ -202,6 +207,15 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
     if state in ("planned", "rejected"):
         step.draft.clear(conn, keep_changes=True)
     return state != "due"
+
+
+def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
+    """What a plan would set aside: its draft goes, this stays to be shown."""
+    return [
+        [one.stream, one.key, one.code, one.message, list(one.fields), one.suggestion]
+        for page in step.draft.pages(conn)
+        for one in page.body.quarantined
+    ][:MOST_NOTICES]
 
 
 def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
