@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from syncd.connectors import base
-from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, Repeats
+from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, RawItem, Repeats
 from syncd.connectors.headings import Kind, looks_secret, squash, unknown_targets
 from syncd.connectors.sheet_census import Census
 from syncd.connectors.sheet_items import RowReader
 from syncd.connectors.sheet_layout import Cells, Layout, lay_out
 from syncd.connectors.sheet_records import parse_location, parse_organization, parse_person
 from syncd.connectors.sheets import DELIMITERS, Batch, Sheet, Version, open_sheet
-from syncd.records import Location, Organization, Person
+from syncd.records import Location, Organization, Person, Reject
 
 File = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
 Heading = Annotated[str, Field(min_length=1, max_length=200)]
@@ -188,9 +190,14 @@ class Csv(Connector[CsvConfig]):
             total = self._row_counts.get(file)
             if notices:
                 yield Page((), notices=notices)
-            for batch in sheet.batches(self.config.page_size):
-                items, odd = reader.items(self._cells(batch))
-                rejects = [reject for at in odd if (reject := reader.reject(batch, at))]
+            batches = sheet.batches(self.config.page_size)
+            for _, page in groupby(batches, key=attrgetter("page")):
+                items: list[RawItem] = []
+                rejects: list[Reject] = []
+                for batch in page:
+                    found, odd = reader.items(self._cells(batch))
+                    items += found
+                    rejects += (reject for at in odd if (reject := reader.reject(batch, at)))
                 yield Page(items, rejects=rejects, total=total)
 
     def _reader(self, layout: Layout, kind: Kind) -> RowReader:

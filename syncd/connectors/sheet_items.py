@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import lru_cache, partial
 
 import msgspec
 
 from syncd.connectors.base import RawItem
 from syncd.connectors.headings import Kind
-from syncd.connectors.sheet_layout import Cells, Layout, client_key, join_key, picker, site_key
+from syncd.connectors.sheet_layout import (
+    Cells,
+    Layout,
+    Pick,
+    client_key,
+    join_key,
+    picker,
+    site_key,
+)
 from syncd.connectors.sheet_records import CLIENT, KEY, MAX_KEY, MONTH_FIRST, SITE
 from syncd.connectors.sheets import Batch
 from syncd.errors import BadResponse
@@ -17,15 +25,14 @@ from syncd.records import Reject
 from syncd.text import fold
 
 
-class Keys(NamedTuple):
-    """Keys of an item, of its client and of its site; "" for none."""
-
-    item: str
-    client: str
-    site: str
-
-
 _encode = msgspec.json.Encoder().encode
+# As RawItem(...), without the step in Python that every named tuple takes to be made.
+_raw_item: Callable[[tuple[str, bytes]], RawItem] = partial(tuple.__new__, RawItem)
+
+KeyOf = Callable[[Cells], str]
+"""From a row to the key of its item."""
+Links = Callable[[tuple[str | None, ...]], tuple[str, ...]]
+"""From a row's client and site cells to the members of the item that follow its key."""
 
 
 class RowReader:
@@ -49,24 +56,24 @@ class RowReader:
         self._width = layout.width
         self._pick = layout.pick(kind)
         self._may_be_blank = may_be_blank and kind is Kind.USER
-        self._needs, self._identify = _identification(layout, kind, key, client)
+        self._needs, self._key = _identification(layout, kind, key, client)
         dated = any(column.cell == "date" for column in layout.places[kind])
-        self._constants = ("yes",) if dated and month_first else ()
-        marks = (MONTH_FIRST,) if self._constants else ()
+        marks = (MONTH_FIRST,) if dated and month_first else ()
+        self._mention, self._links = _links(layout, kind, client, ("yes",) * len(marks))
         self._item = _item_type((KEY, CLIENT, SITE, *marks, *layout.names(kind)))
 
     def items(self, rows: Sequence[Cells]) -> tuple[list[RawItem], list[int]]:
         """The items of `rows`, and the indexes of rows that are none. The reader's hot loop."""
-        width, constants, make = self._width, self._constants, self._item
-        pick, identify = self._pick, self._identify
+        width, key_of, pick, make = self._width, self._key, self._pick, self._item
+        mention, links = self._mention, self._links
         items: list[RawItem] = []
         odd: list[int] = []
         for index, row in enumerate(rows):
             if len(row) == width:
-                keys = identify(row)
-                if 0 < len(keys[0]) <= MAX_KEY:
-                    item = make(*keys, *constants, *pick(row))
-                    items.append(RawItem(keys[0], _encode(item)))
+                key = key_of(row)
+                if 0 < len(key) <= MAX_KEY:
+                    item = make(key, *links(mention(row)), *pick(row))
+                    items.append(_raw_item((key, _encode(item))))
                     continue
             odd.append(index)
         return items, odd
@@ -86,7 +93,7 @@ class RowReader:
             return Reject(None, "ragged_row", message, where=where)
         if self._may_be_blank and _blank(self._pick(row)):
             return None
-        if len(self._identify(row)[0]) > MAX_KEY:
+        if len(self._key(row)) > MAX_KEY:
             message = f"the key ({self._needs}) is longer than {MAX_KEY} characters"
             return Reject(None, "long_key", message, where=where)
         return Reject(None, "missing_key", f"nothing in {self._needs}", where=where)
@@ -107,18 +114,15 @@ def _item_type(names: Sequence[str]) -> Callable[..., msgspec.Struct]:
     )
 
 
-Identify = Callable[[Cells], tuple[str, str, str]]
-"""From a row to its Keys; a bare tuple, because this runs for every row."""
-
-
 def _identification(
     layout: Layout, kind: Kind, key: Sequence[str], client: str | None
-) -> tuple[str, Identify]:
-    """The columns that identify an item, in words, and the function that reads them."""
+) -> tuple[str, KeyOf]:
+    """The columns that identify an item, in words, and the function that reads its key."""
     if kind is Kind.USER:
         positions = tuple(layout.position_of_key(heading) for heading in key)
         needs = ", ".join(layout.headings[position] for position in positions)
-        return needs, _user_keys(layout, positions, client)
+        single = len(positions) == 1
+        return needs, _single_key(positions[0]) if single else _composite_key(positions)
     name = layout.position(kind, "name")
     if name is None:
         raise BadResponse(
@@ -126,55 +130,51 @@ def _identification(
             f"its columns are: {', '.join(layout.headings)}"
         )
     if kind is Kind.SITE:
-        return f"{layout.headings[name]} and client", _site_keys(layout, name, client)
+        return f"{layout.headings[name]} and client", _site_key(layout, name, client)
     at = name
-    return layout.headings[at], lambda row: (client_key(row[at] or ""), "", "")
+    return layout.headings[at], lambda row: client_key(row[at] or "")
 
 
-def _site_keys(layout: Layout, name: int, client: str | None) -> Identify:
-    if layout.position(Kind.CLIENT, "name") is None and not client:
+def _links(
+    layout: Layout, kind: Kind, client: str | None, marks: tuple[str, ...]
+) -> tuple[Pick, Links]:
+    """What picks the client and site that a row mentions, and what makes their keys of them.
+
+    The keys are remembered, because many rows mention the same client and site.
+    """
+    owner_at = None if kind is Kind.CLIENT else layout.position(Kind.CLIENT, "name")
+    site_at = layout.position(Kind.SITE, "name") if kind is Kind.USER else None
+    constant = None if kind is Kind.CLIENT else client
+
+    @lru_cache(maxsize=1 << 14)
+    def links(mentioned: tuple[str | None, ...]) -> tuple[str, ...]:
+        cells = iter(mentioned)
+        owner = client_key((constant if owner_at is None else next(cells)) or "")
+        site = "" if site_at is None else site_key(owner, next(cells) or "")
+        return owner, site, *marks
+
+    return picker(tuple(at for at in (owner_at, site_at) if at is not None)), links
+
+
+def _site_key(layout: Layout, name: int, client: str | None) -> KeyOf:
+    owner = layout.position(Kind.CLIENT, "name")
+    if owner is None and not client:
         raise BadResponse(
             f"{layout.file} has no client column, so nobody knows whose sites these are; "
             "add one, or set `client`"
         )
-    client_of = _client_of(layout, client)
-
-    def identify(row: Cells) -> tuple[str, str, str]:
-        owner = client_of(row)
-        return site_key(owner, row[name] or ""), owner, ""
-
-    return identify
-
-
-def _user_keys(layout: Layout, positions: tuple[int, ...], client: str | None) -> Identify:
-    key = _single_key(positions[0]) if len(positions) == 1 else _composite_key(positions)
-    client_of = _client_of(layout, client)
-    site = layout.position(Kind.SITE, "name")
-    if site is None:
-        return lambda row: (key(row), client_of(row), "")
-    at = site
-
-    def identify(row: Cells) -> tuple[str, str, str]:
-        owner = client_of(row)
-        return key(row), owner, site_key(owner, row[at] or "")
-
-    return identify
-
-
-def _client_of(layout: Layout, client: str | None) -> Callable[[Cells], str]:
-    position = layout.position(Kind.CLIENT, "name")
-    if position is None:
+    if owner is None:
         constant = client_key(client or "")
-        return lambda _row: constant
-    at = position
-    return lambda row: client_key(row[at] or "")
+        return lambda row: site_key(constant, row[name] or "")
+    at = owner
+    return lambda row: site_key(client_key(row[at] or ""), row[name] or "")
 
 
-def _single_key(position: int) -> Callable[[Cells], str]:
+def _single_key(position: int) -> KeyOf:
     return lambda row: fold(row[position] or "")
 
 
-def _composite_key(positions: tuple[int, ...]) -> Callable[[Cells], str]:
+def _composite_key(positions: tuple[int, ...]) -> KeyOf:
     """Of all parts or nothing: with one part blank, two people could share what is left."""
     pick = picker(positions)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase, TextIOWrapper
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -28,9 +28,11 @@ MAX_CELL = 1 << 20
 """Characters in one cell."""
 MAX_LINE = 4 * MAX_CELL
 """Bytes in one line, enough for any cell of that length; give or take a block."""
-MAX_BATCH = 16 * MAX_LINE
-"""Bytes in one batch of rows: what bounds the memory, whatever a file holds."""
+MAX_PAGE = 16 * MAX_LINE
+"""Bytes in the rows of one page: what bounds the memory, whatever a file holds."""
 BLOCK = 1 << 16
+BATCH = 128
+"""Rows in one batch: few enough to be still in the processor's cache when they are used."""
 MAX_HEADING = 300
 MAX_COLUMNS = 2_000
 DELIMITERS = ",;\t|"
@@ -60,11 +62,13 @@ class Version(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Consecutive rows; `first_line` is where they begin, `marked` whether any holds the marker."""
+    """Consecutive rows; `first_line` is where they begin, `marked` whether any may hold the marker."""
 
     rows: list[Row]
     first_line: int
     marked: bool
+    page: int
+    """Which page they belong to."""
 
     def line_of(self, index: int) -> int:
         """The line on which row `index` begins; a row may span lines inside its quotes."""
@@ -88,20 +92,23 @@ class Sheet:
         self.headings = self._take(1)[0]
         self._check_headings(first)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """The rows after the headings, `size` at a time, blank lines as empty rows."""
-        while True:
-            line = self._reader.line_num + 1
-            rows = self._take(size)
-            if not rows:
-                return
-            yield Batch(rows, line, self._blocks.marked)
+    def batches(self, page_size: int) -> Iterator[Batch]:
+        """The rows after the headings, in pages of `page_size`; blank lines are empty rows."""
+        portions = [min(BATCH, page_size - start) for start in range(0, page_size, BATCH)]
+        for page in count():
+            self._blocks.begin_page()
+            for portion in portions:
+                line = self._reader.line_num + 1
+                rows = self._take(portion)
+                if not rows:
+                    return
+                yield Batch(rows, line, self._blocks.marked, page)
 
-    def _take(self, count: int) -> list[Row]:
-        """The next `count` rows."""
+    def _take(self, number: int) -> list[Row]:
+        """The next rows, so many if there are."""
         self._blocks.begin_batch()
         try:
-            return list(islice(self._reader, count))
+            return list(islice(self._reader, number))
         except csv.Error as error:
             raise self._unreadable(error) from None
 
@@ -145,14 +152,17 @@ class Blocks(RawIOBase):
         """The last bytes, in which a marker may have begun."""
         self._line = 0
         """How much of the present line was read."""
-        self._batch = 0
+        self._page = 0
         self._latest_marked = False
         self.marked = False
         """Whether the marker may occur in the present batch; True wherever it does."""
 
+    def begin_page(self) -> None:
+        """What is read from now on counts for a new page."""
+        self._page = 0
+
     def begin_batch(self) -> None:
         """What is read from now on belongs to a new batch, and so may the latest block."""
-        self._batch = 0
         self.marked = self._latest_marked
 
     def readable(self) -> bool:
@@ -169,11 +179,11 @@ class Blocks(RawIOBase):
     def _measure(self, block: bytes) -> None:
         broken = max(block.rfind(b"\n"), block.rfind(b"\r"))
         self._line = len(block) - broken - 1 + (self._line if broken < 0 else 0)
-        self._batch += len(block)
-        if self._line > MAX_LINE or self._batch > MAX_BATCH:
+        self._page += len(block)
+        if self._line > MAX_LINE or self._page > MAX_PAGE:
             raise BadResponse(
                 f"{self._file}: a line of more than {MAX_LINE:,} or a page of more than "
-                f"{MAX_BATCH:,} bytes; set a smaller `page_size`, or close an open quote"
+                f"{MAX_PAGE:,} bytes; set a smaller `page_size`, or close an open quote"
             )
 
     def _look_for_marker(self, block: bytes) -> None:

@@ -97,9 +97,8 @@ def _create(work: Context, one: Candidate, page: Page, retired: UUID | None) -> 
         values.setdefault("top_level", top_level)
     change = page.change(_creation(one, entity, values, revives=retired is not None))
     name = str(values.get("name", ""))
-    work.directory.clients[one.key] = ClientRef(
-        entity, name, retired is None, values.get("main_site_name")
-    )
+    # One that comes back is as empty as a new one: nothing retires from under others.
+    work.directory.clients[one.key] = ClientRef(entity, name, True, values.get("main_site_name"))
     return page.link(one, entity, change)
 
 

@@ -50,6 +50,8 @@ class PastLink(NamedTuple):
     misses: int
     missed_at: float | None
     raw: bytes | None
+    note: str = ""
+    owner: str = ""
 
 
 def undoable(conn: Connection, run: int) -> Undoable | None:
@@ -121,7 +123,37 @@ def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
         int(str(link["misses"])),
         float(str(link["missed_at"])) if link["missed_at"] is not None else None,
         raw,
+        str(link["note"]),
+        str(link.get("owner", "")),
     )
+
+
+def quiet_links(
+    conn: Connection, step: int, partition: int, after: tuple[str, str], limit: int
+) -> list[tuple[str, str, str, PastLink | None]]:
+    """(stream, key, kind, link as it was) of links that a step wrote without any change, and nobody
+    since: items that are skipped, or that say the same in other words. None: the step made it.
+    """
+    c, h, g = t.link.c, t.item_history.c, t.change.c
+    same = sa.and_(
+        h.step_id == step,
+        h.partition_id == c.partition_id,
+        h.stream == c.stream,
+        h.key == c.key,
+    )
+    told = sa.exists().where(g.step_id == step, g.stream == c.stream, g.key == c.key)
+    query = (
+        sa.select(c.stream, c.key, c.kind, h.link, h.raw)
+        .join(t.item_history, same, isouter=True)
+        .where(c.partition_id == partition, c.step_id == step, sa.not_(told))
+        .where(sa.tuple_(c.stream, c.key) > sa.tuple_(*map(sa.literal, after)))
+        .order_by(c.stream, c.key)
+        .limit(limit)
+    )
+    return [
+        (stream, key, kind, _past(link, raw) if link else None)
+        for stream, key, kind, link, raw in conn.execute(query)
+    ]
 
 
 def kept_by_others(

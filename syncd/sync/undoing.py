@@ -108,6 +108,8 @@ def _draft(engine: Engine, step: StepRow, lease: leases.Lease | None) -> None:
                 return decisions
 
             draft.advance(engine.database.transact(write))
+    if step.partition is not None:
+        _draft_quiet_links(engine, draft, undone, step.partition, lease)
 
     def ready(conn: Transaction) -> None:
         if lease:
@@ -116,6 +118,29 @@ def _draft(engine: Engine, step: StepRow, lease: leases.Lease | None) -> None:
         engine.runs.update_step(conn, step.id, phase="apply", pages=draft.next_page)
 
     engine.database.transact(ready)
+
+
+def _draft_quiet_links(
+    engine: Engine, draft: Draft, undone: int, partition: int, lease: leases.Lease | None
+) -> None:
+    """The way back of links that the step wrote although no entity changed."""
+    after = ("", "")
+    while True:
+
+        def write(conn: Transaction, after: tuple[str, str] = after) -> Decisions:
+            if lease:
+                lease.hold(engine.database, conn)
+            page = history.quiet_links(conn, undone, partition, after, PAGE)
+            links = [_restored(stream, key, kind, past, -1) for stream, key, kind, past in page]
+            decisions = Decisions(links=links)
+            draft.add(conn, "", -1, decisions)
+            return decisions
+
+        decisions = engine.database.transact(write)
+        if not decisions.links:
+            return
+        draft.advance(decisions)
+        after = (decisions.links[-1].stream, decisions.links[-1].key)
 
 
 def _pages(engine: Engine, undone: int, kind: Kind) -> Iterator[list[Change]]:
@@ -225,11 +250,18 @@ def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
 def _link_as_it_was(change: Change, past: history.PastLink | None, place: int) -> LinkWrite:
     if past is None:  # the step made it
         past = history.PastLink(LinkState.UNDONE, change.entity, "", 0, None, None)
+    return _restored(change.stream, change.key, change.kind, past, place)
+
+
+def _restored(
+    stream: str, key: str, kind: str, past: history.PastLink | None, place: int
+) -> LinkWrite:
+    past = past or history.PastLink(LinkState.UNDONE, None, "", 0, None, None)
     return LinkWrite(
-        change.stream,
-        change.key,
+        stream,
+        key,
         past.state,
-        change.kind,
+        kind,
         past.entity,
         past.matched_by,
         None,
@@ -238,4 +270,6 @@ def _link_as_it_was(change: Change, past: history.PastLink | None, place: int) -
         False,
         past.misses,
         past.missed_at,
+        past.note,
+        past.owner,
     )

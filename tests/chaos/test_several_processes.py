@@ -76,13 +76,13 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_writes_nothing_more(
 
 def frozen_before_its_claim(engine: Engine) -> str:
     """Asleep between seeing that the step is due and claiming it."""
-    claim = flow._claim
+    claim = walking.claim
 
     def late(engine: Engine, partition: int) -> Lease:
         freeze()
         return claim(engine, partition)
 
-    flow._claim = late  # only in this process
+    walking.claim = late  # only in this process
     return sync(engine)
 
 

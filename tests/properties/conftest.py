@@ -26,7 +26,7 @@ settings.register_profile(
     max_examples=EXAMPLES or 60,
     deadline=None,
     database=None,
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 

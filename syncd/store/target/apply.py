@@ -324,6 +324,7 @@ def _link_json(row: Any) -> str:
             "misses": row.misses,
             "missed_at": row.missed_at,
             "note": row.note,
+            "owner": row.owner,
         }
     )
 
