@@ -93,6 +93,7 @@ class LinkFact(NamedTuple):
     misses: int
     missed_at: float | None  # seconds since the epoch, on the database's clock
     matched_by: str = ""
+    counted_at: float | None = None
 
 
 class LinkWrite(NamedTuple):
@@ -119,6 +120,7 @@ class LinkWrite(NamedTuple):
     """Why an item is skipped, for `explain`."""
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
+    counted_at: float | None = None
     keys: dict[str, str] | None = None
     """The match keys of a creation, so that applying need not fold its values again."""
 

@@ -136,6 +136,14 @@ class Interrupted(SyncdError):
     code = "interrupted"
 
 
+class StoreRefused(SyncdError):
+    """The database refused a statement: a defect of ours, or two writers at once. Nothing of the
+    transaction was written. Says which constraint, never which values.
+    """
+
+    code = "store_refused"
+
+
 class StoreUnavailable(SyncdError):
     """The database cannot be reached, or stayed locked for longer than we are willing to wait."""
 

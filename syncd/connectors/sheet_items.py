@@ -24,7 +24,6 @@ from syncd.errors import BadResponse
 from syncd.records import Reject
 from syncd.text import fold
 
-
 _encode = msgspec.json.Encoder().encode
 # As RawItem(...), without the step in Python that every named tuple takes to be made.
 _raw_item: Callable[[tuple[str, bytes]], RawItem] = partial(tuple.__new__, RawItem)

@@ -62,7 +62,7 @@ class Version(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Consecutive rows; `first_line` is where they begin, `marked` whether any may hold the marker."""
+    """Consecutive rows: where they begin, and whether a cell may hold the marker."""
 
     rows: list[Row]
     first_line: int
@@ -247,7 +247,7 @@ def _refuse_other_formats(path: Path, binary: BinaryIO) -> None:
         raise BadResponse(f"{path.name} is UTF-16; {_AS_UTF8}")
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise BadResponse(f"{path.name} is an Excel workbook or an archive, not CSV; {_AS_UTF8}")
-    if b"\0" in start:
+    if start.count(0) * 4 > len(start):  # a stray NUL is only an unsafe character of a cell
         raise BadResponse(f"{path.name} is not text (NUL bytes, perhaps UTF-16); {_AS_UTF8}")
 
 

@@ -35,7 +35,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     for link in links:
         user = users.get(link.entity) if link.entity else None
         if link.entity is None:
-            _mark(stream, link, None, LinkState.GONE, -1, page, work.now)
+            _mark(stream, link, None, LinkState.GONE, -1, page, work.now, work.now)
         elif user is None:
             _plan_place(work, stream, link, reason, page)
         else:
@@ -47,7 +47,7 @@ def _plan_place(work: Context, stream: str, link: LinkFact, reason: str, page: P
     sentence = f"{SENTENCES[reason]}; it waits for a person, its users and sites are untouched"
     change = _change(stream, link, Action.GONE, sentence, reason, {}, {})
     change.kind = KINDS[stream]
-    _mark(stream, link, None, LinkState.GONE, page.change(change), page, work.now)
+    _mark(stream, link, None, LinkState.GONE, page.change(change), page, work.now, work.now)
 
 
 def _plan_user(
@@ -69,7 +69,7 @@ def _plan_user(
     before, after = ({"active": True}, {"active": False}) if leaves else ({}, {})
     change = _change("people", link, action, sentence, reason, before, after)
     change.client = user.client
-    _mark("people", link, misses, state, page.change(change), page, missed_at)
+    _mark("people", link, misses, state, page.change(change), page, missed_at, work.now)
 
 
 def _why_kept(rule: GoneRule, user: Entity, elsewhere: bool) -> str:
@@ -88,8 +88,8 @@ def _misses(link: LinkFact, now: float) -> tuple[int, float]:
     """How many complete reads missed it, this one counted (at most one an hour), and since when."""
     if link.state is not LinkState.MISSED or link.missed_at is None:
         return 1, now
-    hours = (now - link.missed_at) / HOUR
-    return (link.misses + 1 if hours >= link.misses else link.misses), link.missed_at
+    counts = now - (link.counted_at or link.missed_at) >= HOUR
+    return link.misses + counts, link.missed_at
 
 
 def _clock(rule: GoneRule, misses: int) -> str:
@@ -124,6 +124,7 @@ def _mark(
     change: int,
     page: Page,
     missed_at: float,
+    now: float,
 ) -> None:
     page.out.links.append(
         LinkWrite(
@@ -139,5 +140,6 @@ def _mark(
             False,
             misses or 1,
             missed_at,
+            counted_at=now,
         )
     )

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from syncd.errors import SchemaError, StoreUnavailable
+from syncd.errors import SchemaError, StoreRefused, StoreUnavailable
 from syncd.store.types import Id
 
 T = TypeVar("T")
@@ -49,9 +49,7 @@ class Database:
             with self._reading() as conn:
                 yield conn
         except DBAPIError as error:
-            if not _retryable(error):
-                raise
-            raise _unavailable(error) from None
+            raise (_unavailable if _retryable(error) else _refused)(error) from None
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -109,12 +107,21 @@ def _persist(attempt: Callable[[], T]) -> T:
             return attempt()
         except DBAPIError as error:
             if not _retryable(error):
-                raise
+                raise _refused(error) from None
             if not left:
                 raise _unavailable(error) from None
             jitter = random.uniform(0.05, 0.3)  # noqa: S311  # spreads retries, hides nothing
             time.sleep(jitter * (ATTEMPTS - left))
     raise AssertionError("unreachable")
+
+
+def _refused(error: DBAPIError) -> StoreRefused:
+    """The error without the driver's text, which quotes the row."""
+    diagnosis = getattr(error.orig, "diag", None)
+    detail = getattr(diagnosis, "constraint_name", None) or getattr(error.orig, "sqlstate", None)
+    if detail is None:  # SQLite names columns, not values
+        detail = str(error.orig)
+    return StoreRefused(f"the database refused a write: {type(error.orig).__name__}, {detail}")
 
 
 def _unavailable(error: DBAPIError) -> StoreUnavailable:

@@ -86,7 +86,9 @@ class StoreFacts:
     def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
         """The links of the keys that have one, in this partition."""
         c = t.link.c
-        query = sa.select(c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by)
+        query = sa.select(
+            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at
+        )
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
             row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *row[3:])

@@ -52,6 +52,7 @@ class PastLink(NamedTuple):
     raw: bytes | None
     note: str = ""
     owner: str = ""
+    counted_at: float | None = None
 
 
 def undoable(conn: Connection, run: int) -> Undoable | None:
@@ -121,11 +122,16 @@ def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
         UUID(hex=str(entity)) if entity else None,
         str(link["matched_by"]),
         int(str(link["misses"])),
-        float(str(link["missed_at"])) if link["missed_at"] is not None else None,
+        _float(link["missed_at"]),
         raw,
         str(link["note"]),
         str(link.get("owner", "")),
+        _float(link["counted_at"]),
     )
+
+
+def _float(value: object) -> float | None:
+    return None if value is None else float(str(value))
 
 
 def quiet_links(

@@ -8,9 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 
-from syncd.errors import Busy
+from syncd.errors import Busy, StoreRefused
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.holds import Holds
@@ -196,7 +195,7 @@ class Runs(Holds):
         """Run `work`, which inserts a run; Busy if the connection has an open one already."""
         try:
             return self.database.transact(work)
-        except IntegrityError:
+        except StoreRefused:
             raise Busy("another process is syncing this connection: a run is open") from None
 
     def insert_run(

@@ -196,7 +196,8 @@ link = sa.Table(
     sa.Column("entity_id", Id),
     sa.Column("matched_by", sa.Text, nullable=False),
     sa.Column("misses", sa.Integer, nullable=False),
-    sa.Column("missed_at", sa.Float),
+    sa.Column("missed_at", sa.Float),  # the first miss
+    sa.Column("counted_at", sa.Float),  # the last miss that counted
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("pinned", sa.Boolean, nullable=False),

@@ -272,4 +272,5 @@ def _restored(
         past.missed_at,
         past.note,
         past.owner,
+        past.counted_at,
     )

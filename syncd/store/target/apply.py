@@ -34,6 +34,7 @@ LINK_COLUMNS = (
     "matched_by",
     "misses",
     "missed_at",
+    "counted_at",
     "note",
     "owner",
     "pinned",
@@ -208,6 +209,7 @@ class Target:
             one.matched_by,
             one.misses,
             one.missed_at,
+            one.counted_at,
             one.note,
             one.owner,
             False,
@@ -323,6 +325,7 @@ def _link_json(row: Any) -> str:
             "matched_by": row.matched_by,
             "misses": row.misses,
             "missed_at": row.missed_at,
+            "counted_at": row.counted_at,
             "note": row.note,
             "owner": row.owner,
         }

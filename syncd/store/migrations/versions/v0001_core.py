@@ -199,6 +199,7 @@ def upgrade() -> None:
         sa.Column("matched_by", sa.Text(), nullable=False),
         sa.Column("misses", sa.Integer(), nullable=False),
         sa.Column("missed_at", sa.Float(), nullable=True),
+        sa.Column("counted_at", sa.Float(), nullable=True),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("pinned", sa.Boolean(), nullable=False),
