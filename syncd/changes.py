@@ -47,7 +47,7 @@ class Effect(IntFlag):
     SITE_MOVE = 1
     KEY_CHANGE = 2
     REVIVES = 4  # a retired entity comes back
-    RECREATED = 8  # a new user for an account whose key another, gone record had
+    RECREATED = 8  # a new entity for a record whose key another, gone record had
 
 
 class LinkState(StrEnum):

@@ -8,10 +8,11 @@ the sheet writes dates.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import msgspec
 from pydantic import ValidationError
@@ -80,6 +81,23 @@ INACTIVE = NO | {
     "inactif",
 }
 
+
+def _meanings(yes: frozenset[str], no: frozenset[str]) -> dict[str, bool]:
+    """What a word says, also in capitals, so that most need not be folded to be understood."""
+    return {
+        spelling: word in yes
+        for word in yes | no
+        for spelling in (word, word.capitalize(), word.upper())
+        if fold(spelling) == word
+    }
+
+
+_FLAGS: dict[str, dict[str, bool]] = {
+    "flag": _meanings(YES, NO),
+    "unflag": _meanings(NO, YES),
+    "status": _meanings(ACTIVE, INACTIVE),
+}
+
 _GOOGLE = "https://accounts.google.com"
 _ENTRA = "https://login.microsoftonline.com/{tenant}/v2.0"
 _TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
@@ -92,17 +110,36 @@ _decode = msgspec.json.Decoder(dict[str, str | None]).decode
 
 def parse_organization(raw: bytes) -> Sequence[Organization | Reject]:
     """The organization of one raw item, or why it cannot be read."""
-    return _parse(raw, Kind.CLIENT)
+    return _parse(raw, _ORGANIZATION)
 
 
 def parse_location(raw: bytes) -> Sequence[Location | Reject]:
     """The location of one raw item, or why it cannot be read."""
-    return _parse(raw, Kind.SITE)
+    return _parse(raw, _LOCATION)
 
 
 def parse_person(raw: bytes) -> Sequence[Person | Reject]:
     """The person of one raw item, or why it cannot be read."""
-    return _parse(raw, Kind.USER)
+    return _parse(raw, _PERSON)
+
+
+class _Grammar(NamedTuple):
+    """What the cells of one kind mean, prepared for reading many."""
+
+    kind: Kind
+    texts: Mapping[str, str]
+    """The columns of plain text, nearly all there are: heading to field."""
+    column: Callable[[str], Column | None]
+    validate: Callable[[Any], Record]
+
+
+def _grammar(kind: Kind) -> _Grammar:
+    texts = {it.heading: it.field for it in COLUMNS[kind].values() if it.cell == "text"}
+    column = lru_cache(maxsize=4096)(partial(column_of, kind))
+    return _Grammar(kind, texts, column, RECORDS[kind].model_validate)
+
+
+_ORGANIZATION, _LOCATION, _PERSON = map(_grammar, (Kind.CLIENT, Kind.SITE, Kind.USER))
 
 
 @dataclass(slots=True)
@@ -117,7 +154,7 @@ class _Draft:
     bad: list[str] = field(default_factory=list)
 
 
-def _parse(raw: bytes, kind: Kind) -> Sequence[Any]:
+def _parse(raw: bytes, grammar: _Grammar) -> Sequence[Any]:
     try:
         cells = _decode(raw)
     except (msgspec.DecodeError, ValueError):
@@ -126,69 +163,74 @@ def _parse(raw: bytes, kind: Kind) -> Sequence[Any]:
     if not key or len(key) > MAX_KEY:
         return [Reject(None, "missing_key", "the item has no key, or one that is too long")]
     draft = _Draft(MONTH_FIRST in cells, {"key": key})
-    _read_references(cells, draft, kind)
-    _read_cells(cells, draft, kind)
+    _read_references(cells, draft, grammar.kind)
+    _read_cells(cells, draft, grammar, str.strip if _is_plain(raw) else clean)
     if draft.bad:
         return [_bad_value(key, draft.bad)]
-    if kind is Kind.USER and draft.extra:
+    if draft.extra and grammar.kind is Kind.USER:
         _read_identities(draft)
-    return [_record(draft, kind)]
+    return [_record(draft, grammar)]
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether there is nothing in any cell for `clean` to remove but blanks at its ends.
+
+    Control characters are escaped in JSON, all but DEL, so without escapes there are none.
+    """
+    return raw.isascii() and b"\\" not in raw and b"\x7f" not in raw
 
 
 def _read_references(cells: dict[str, str | None], draft: _Draft, kind: Kind) -> None:
     client, site = cells.pop(CLIENT, None), cells.pop(SITE, None)
     cells.pop(MONTH_FIRST, None)
-    if kind is not Kind.CLIENT and client:
+    if client and kind is not Kind.CLIENT:
         draft.values["organization"] = client
-    if kind is Kind.USER and site:
+    if site and kind is Kind.USER:
         draft.values["location"] = site
 
 
-def _read_cells(cells: dict[str, str | None], draft: _Draft, kind: Kind) -> None:
+def _read_cells(
+    cells: Mapping[str, str | None], draft: _Draft, grammar: _Grammar, tidy: Callable[[str], str]
+) -> None:
     """The hot loop: text cells, nearly all there are, are dealt with here and not in a call."""
-    known, values = COLUMNS[kind], draft.values
+    texts, values = grammar.texts, draft.values
     for heading, cell in cells.items():
-        column = known.get(heading) or column_of(kind, heading)
-        if column is None:
-            draft.bad.append("")
-        elif cell is None:
-            _clear(column, draft)
-        elif text := clean(cell):
-            if column.cell == "text":
-                values.setdefault(column.field, text)
-            else:
-                _read_special(column, text, draft)
+        name = texts.get(heading)
+        if name is None or cell is None:
+            _read_special(grammar.column(heading), cell and tidy(cell), draft)
+        elif name not in values and (text := tidy(cell)):
+            values[name] = text
 
 
-def _clear(column: Column, draft: _Draft) -> None:
-    if column.cell == "custom":
-        draft.custom[column.field] = None
-    elif column.cell == "extra":
-        draft.extra[column.field] = None
-    else:
-        draft.clears.append(column.field)
-
-
-def _read_special(column: Column, text: str, draft: _Draft) -> None:
-    if column.cell == "custom":
+def _read_special(column: Column | None, text: str | None, draft: _Draft) -> None:
+    """A cell that is not plain text; None clears the field, "" says nothing."""
+    if column is None:
+        draft.bad.append("")
+    elif text == "":
+        return
+    elif column.cell == "custom":
         draft.custom[column.field] = text
     elif column.cell == "extra":
         draft.extra[column.field] = text
-    elif column.cell == "list":
-        draft.values[column.field] = _licenses(text)
+    elif text is None:
+        draft.clears.append(column.field)
     elif column.cell == "date":
         _read_date(column, text, draft)
+    elif column.cell == "list":
+        draft.values[column.field] = _licenses(text)
     else:
         _read_flag(column, text, draft)
 
 
 def _read_flag(column: Column, text: str, draft: _Draft) -> None:
-    word = fold(text)
-    yes, no = (ACTIVE, INACTIVE) if column.cell == "status" else (YES, NO)
-    if word not in yes and word not in no:
+    words = _FLAGS[column.cell]
+    value = words.get(text)
+    if value is None:
+        value = words.get(fold(text))
+    if value is None:
         draft.bad.append(column.heading)
     else:
-        draft.values.setdefault(column.field, (word in yes) != (column.cell == "unflag"))
+        draft.values.setdefault(column.field, value)
 
 
 def _read_date(column: Column, text: str, draft: _Draft) -> None:
@@ -236,14 +278,15 @@ def _read_identities(draft: _Draft) -> None:
         draft.values["identities"] = tuple(found)
 
 
-def _record(draft: _Draft, kind: Kind) -> Record | Reject:
+def _record(draft: _Draft, grammar: _Grammar) -> Record | Reject:
+    values = draft.values
     # Given even when empty: pydantic would make deep copies of the defaults.
-    values = {**draft.values, "custom": draft.custom, "extra": draft.extra}
+    values["custom"], values["extra"] = draft.custom, draft.extra
     if draft.clears:
-        unsaid = {name for name in draft.clears if name not in values}
-        values["clears"] = tuple(name for name in dict.fromkeys(draft.clears) if name in unsaid)
+        unsaid = dict.fromkeys(name for name in draft.clears if name not in values)
+        values["clears"] = tuple(unsaid)
     try:
-        return RECORDS[kind].model_validate(values)
+        return grammar.validate(values)
     except ValidationError as error:
         return _bad_value(values["key"], [str(it["loc"][0]) for it in error.errors() if it["loc"]])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, LinkState, Situation
+from syncd.changes import Action, Change, Effect, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
@@ -68,7 +68,7 @@ def _decide(
     if not work.rules.mapping.client.create:
         page.quarantine(one, "unknown_client", "no client matches and the mapping creates none")
         return None
-    return _create(work, one, page, None)
+    return _create(work, one, page, None, again=bool(match.rivals))
 
 
 def _subject(candidate: Candidate) -> Subject:
@@ -90,12 +90,18 @@ def _namesakes(
     return {values[0]: min(ids) for (_, values), ids in found.items() if ids}
 
 
-def _create(work: Context, one: Candidate, page: Page, retired: UUID | None) -> int:
+def _create(
+    work: Context, one: Candidate, page: Page, retired: UUID | None, *, again: bool = False
+) -> int:
+    """`again`: the key that it is matched by belonged to a record that is gone."""
     entity = retired or new_id()
     values = created_values(one.mapped)
     if top_level := work.rules.mapping.client.top_level:
         values.setdefault("top_level", top_level)
-    change = page.change(_creation(one, entity, values, revives=retired is not None))
+    made = _creation(one, entity, values, revives=retired is not None)
+    if again:
+        made.effects |= Effect.RECREATED
+    change = page.change(made)
     name = str(values.get("name", ""))
     # One that comes back is as empty as a new one: nothing retires from under others.
     work.directory.clients[one.key] = ClientRef(entity, name, True, values.get("main_site_name"))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, LinkState, Situation
+from syncd.changes import Action, Change, Effect, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
@@ -75,12 +75,19 @@ def _decide(
     if not work.rules.mapping.site.create:
         page.quarantine(one, "unknown_site", "no site matches and the mapping creates none")
         return None
-    return _create(work, one, client, page, None)
+    return _create(work, one, client, page, None, again=bool(match.rivals))
 
 
 def _create(
-    work: Context, one: Candidate, client: ClientRef, page: Page, retired: UUID | None
+    work: Context,
+    one: Candidate,
+    client: ClientRef,
+    page: Page,
+    retired: UUID | None,
+    *,
+    again: bool = False,
 ) -> int:
+    """`again`: the key that it is matched by belonged to a record that is gone."""
     entity = retired or new_id()
     values = created_values(one.mapped)
     if keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
@@ -88,6 +95,8 @@ def _create(
         work.directory.special[client.id, "main"] = entity
     reason = "its key is back: the site that was retired" if retired else "a new location"
     change = creation(one, entity, client.id, values, reason, revives=retired is not None)
+    if again:
+        change.effects |= Effect.RECREATED
     work.directory.sites[one.key] = SiteRef(entity, client.id)
     work.directory.add_site(client.id, entity, values)
     return page.link(one, entity, page.change(change))

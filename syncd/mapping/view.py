@@ -154,6 +154,14 @@ class Directory:
         if domain := keys.key(Kind.SITE, "email_domain", values.get("email_domain", "")):
             self.by_domain[client, domain] = site
 
+    def forget_site(self, key: str, site: UUID | None) -> None:
+        """Take back what a location that was set aside has said: nobody may live there."""
+        self.sites[key] = None
+        for known in (self.named, self.by_domain, self.special):
+            for place in [place for place, one in known.items() if one == site]:
+                del known[place]  # whoever asks again looks it up again
+        self.with_sites = {client for (client, _), one in self.named.items() if one}
+
 
 def client_ref(client: Entity) -> ClientRef:
     """The reference of a stored client."""

@@ -20,6 +20,7 @@ from syncd.changes import Action, Change
 from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.types import Id
 
 Row = Sequence[Any]
 T = TypeVar("T")
@@ -49,7 +50,29 @@ def insert(
     if database.dialect == "postgresql":
         _copy(conn, table.name, columns, rows)
     else:
-        _cursor(conn).executemany(_insert_sql(table, columns), rows)
+        _insert_many(conn, table, columns, rows)
+
+
+def _insert_many(
+    conn: Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]
+) -> None:
+    """SQLite's driver looks for an adapter of every null and every UUID, which costs more than
+    storing them: leave out columns that are null in all rows, and hand over ids as bytes.
+    """
+    by_column = list(zip(*rows, strict=True))
+    used = [at for at, values in enumerate(by_column) if values.count(None) < len(values)]
+    plain = [
+        [_bytes(value) for value in by_column[at]]
+        if isinstance(table.c[columns[at]].type, Id)
+        else by_column[at]
+        for at in used
+    ]
+    names = tuple(columns[at] for at in used)
+    _cursor(conn).executemany(_insert_sql(table, names), zip(*plain, strict=True))
+
+
+def _bytes(value: UUID | None) -> bytes | None:
+    return None if value is None else value.bytes
 
 
 def update(
@@ -64,7 +87,7 @@ def update(
         return
     keys = tuple(column.name for column in table.primary_key)
     if database.dialect == "postgresql":
-        staging = f"staging_{table.name}"
+        staging = f"staging_{table.name}_{len(columns)}"
         types = ", ".join(f"{name} {_type(table, name)}" for name in (*columns, *keys))
         conn.exec_driver_sql(f"create temp table if not exists {staging} ({types}) on commit drop")
         _copy(conn, staging, (*columns, *keys), rows)
@@ -153,6 +176,15 @@ def select_changes(
 def _uuid(data: bytes | None) -> UUID | None:
     """Many changes share a client."""
     return None if data is None else UUID(bytes=data)
+
+
+def fetch_binary(conn: Connection, sql: str, parameters: Row) -> list[Any]:
+    """All rows of a PostgreSQL query, sent in binary: bytes as they are, not as text."""
+    raw: Any = conn.connection.dbapi_connection
+    with raw.cursor(binary=True) as cursor:
+        cursor.execute(sql, parameters)
+        found: list[Any] = cursor.fetchall()
+        return found
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

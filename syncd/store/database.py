@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from syncd.errors import SchemaError, StoreRefused, StoreUnavailable
 from syncd.store.types import Id
@@ -22,6 +24,7 @@ T = TypeVar("T")
 Transaction = Connection
 """What work inside a transaction is given; layers above pass it on and never look inside."""
 
+DRIVER_ERRORS = (DBAPIError, sqlite3.Error, psycopg.Error)
 ATTEMPTS = 5
 BUSY_SECONDS = 30
 _RETRYABLE_STATES = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
@@ -48,7 +51,7 @@ class Database:
         try:
             with self._reading() as conn:
                 yield conn
-        except DBAPIError as error:
+        except DRIVER_ERRORS as error:
             raise (_unavailable if _retryable(error) else _refused)(error) from None
 
     @contextmanager
@@ -105,7 +108,7 @@ def _persist(attempt: Callable[[], T]) -> T:
     for left in reversed(range(ATTEMPTS)):
         try:
             return attempt()
-        except DBAPIError as error:
+        except DRIVER_ERRORS as error:
             if not _retryable(error):
                 raise _refused(error) from None
             if not left:
@@ -115,30 +118,38 @@ def _persist(attempt: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _refused(error: DBAPIError) -> StoreRefused:
+def _refused(error: Exception) -> StoreRefused:
     """The error without the driver's text, which quotes the row."""
-    diagnosis = getattr(error.orig, "diag", None)
-    detail = getattr(diagnosis, "constraint_name", None) or getattr(error.orig, "sqlstate", None)
+    cause = _cause(error)
+    diagnosis = getattr(cause, "diag", None)
+    detail = getattr(diagnosis, "constraint_name", None) or getattr(cause, "sqlstate", None)
     if detail is None:  # SQLite names columns, not values
-        detail = str(error.orig)
-    return StoreRefused(f"the database refused a write: {type(error.orig).__name__}, {detail}")
+        detail = str(cause)
+    return StoreRefused(f"the database refused a write: {type(cause).__name__}, {detail}")
 
 
-def _unavailable(error: DBAPIError) -> StoreUnavailable:
+def _cause(error: Exception) -> BaseException:
+    """The driver's own error: bulk writes go past SQLAlchemy, which wraps all others."""
+    wrapped = getattr(error, "orig", None)
+    return wrapped if isinstance(wrapped, BaseException) else error
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
     return StoreUnavailable(
         "the database stayed locked or unreachable; nothing of this page or batch was written, and "
-        f"a later run goes on from here ({type(error.orig).__name__})"
+        f"a later run goes on from here ({type(_cause(error)).__name__})"
     )
 
 
-def _retryable(error: DBAPIError) -> bool:
-    if error.connection_invalidated:
+def _retryable(error: Exception) -> bool:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    state = getattr(error.orig, "sqlstate", None)
+    cause = _cause(error)
+    state = getattr(cause, "sqlstate", None)
     if state is not None:
         return state in _RETRYABLE_STATES or state.startswith("08")
-    text = str(error.orig)
-    return isinstance(error, OperationalError) and (
+    text = str(cause)
+    return isinstance(cause, (sqlite3.OperationalError, psycopg.OperationalError)) and (
         "locked" in text or "connection" in text.lower() or "busy" in text
     )
 

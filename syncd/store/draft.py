@@ -22,6 +22,9 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 
+MOST_PAGES = 500
+"""Pages in one batch of apply, however small they are."""
+
 BUCKET = 500_000
 """Hashes compared at a time: bounds the memory of finding repeats among millions."""
 
@@ -97,6 +100,7 @@ class Draft:
                 next_seq=first + len(decisions.changes),
                 stream=stream,
                 source_page=source_page,
+                weight=len(decisions.links),
                 claims=_flat(decisions.claims),
                 body=_pack(body),
             )
@@ -130,10 +134,27 @@ class Draft:
     def add_keys(
         self, conn: Connection, rows: Sequence[tuple[UUID, UUID | None, str, str | None]]
     ) -> None:
-        """Store the keys that linked entities will have: (entity, client, field, new key)."""
+        """Store the keys that linked entities will have: (entity, client, field, new key).
+
+        A key that the source repeats says so more than once: the last word counts.
+        """
         names = ("entity_id", "client_id", "field", "new_key")
-        values = [{"step_id": self.step, **dict(zip(names, row, strict=True))} for row in rows]
+        last = {(row[0], row[2]): row for row in rows}
+        values = [
+            {"step_id": self.step, **dict(zip(names, row, strict=True))} for row in last.values()
+        ]
+        self._forget_keys(conn, {entity for entity, _ in last}, {name for _, name in last})
         conn.execute(sa.insert(t.draft_key), values)
+
+    def _forget_keys(
+        self, conn: Connection, entities: Collection[UUID], fields: Collection[str]
+    ) -> None:
+        c = t.draft_key.c
+        for chunk in bulk.chunks(list(entities)):
+            these = self.database.among(c.entity_id, chunk)
+            conn.execute(
+                sa.delete(t.draft_key).where(c.step_id == self.step, these, c.field.in_(fields))
+            )
 
     def of(self, step: int) -> Draft:
         """The draft of another step."""
@@ -171,6 +192,19 @@ class Draft:
         query = sa.select(c.first_seq, c.next_seq, c.stream, c.source_page, c.body)
         row = conn.execute(query.where(c.step_id == self.step, c.page == page)).one()
         return DraftPage(page, *row[:4], _body_in.decode(row[4]))
+
+    def batch(self, conn: Connection, first: int, most: int) -> list[int]:
+        """Numbers of pages from `first` that hold at most `most` links together; one at least."""
+        c = t.draft_page.c
+        query = sa.select(c.page, c.weight).where(c.step_id == self.step, c.page >= first)
+        chosen: list[int] = []
+        total = 0
+        for page, weight in conn.execute(query.order_by(c.page).limit(MOST_PAGES)):
+            total += weight
+            if chosen and total > most:
+                break
+            chosen.append(page)
+        return chosen
 
     def remove_page(self, conn: Connection, page: int) -> None:
         """Forget a page that was applied."""

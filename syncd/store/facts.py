@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -17,6 +17,8 @@ from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+
+LIVING = (LinkState.ALIVE, LinkState.MISSED)
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
@@ -40,6 +42,8 @@ class StoreFacts:
         self._conn: Connection | None = None
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
+        self.vanishing: Callable[[list[str]], set[str]] = lambda _keys: set()
+        """Which of these living keys, of the stream that is planned, this very plan takes away."""
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -71,8 +75,7 @@ class StoreFacts:
                 "select key, digest from link where partition_id = %s and stream = %s "
                 "and key = any(%s)"
             )
-            rows = self.conn.exec_driver_sql(sql, (self.partition, stream, list(keys)))
-            return dict(rows.all())
+            return dict(bulk.fetch_binary(self.conn, sql, (self.partition, stream, list(keys))))
         found: dict[str, bytes | None] = {}
         for chunk in bulk.chunks(keys):
             marks = ",".join("?" * len(chunk))
@@ -150,17 +153,18 @@ class StoreFacts:
         """Which of the entities this connection links, or once linked, in this stream."""
         c = t.link.c
         query = (
-            sa.select(c.entity_id, c.key, c.state)
+            sa.select(c.entity_id, c.key, c.state, c.partition_id)
             .join(t.partition, t.partition.c.id == c.partition_id)
             .where(t.partition.c.connection_id == self.connection, c.stream == stream)
             .where(c.state != LinkState.UNLINKED)
         )
         ties: dict[UUID, StoreTie] = {}
         for chunk in bulk.chunks(list(ids)):
-            for entity, key, state in self.conn.execute(
-                query.where(self.database.among(c.entity_id, chunk))
-            ):
-                alive = state in (LinkState.ALIVE, LinkState.MISSED)
+            rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
+            own = [r.key for r in rows if r.state in LIVING and r.partition_id == self.partition]
+            gone = self.vanishing(own) if own else set()
+            for entity, key, state, partition in rows:
+                alive = state in LIVING and not (partition == self.partition and key in gone)
                 if alive or entity not in ties:
                     ties[entity] = StoreTie(key, alive)
         return ties

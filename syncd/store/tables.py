@@ -340,6 +340,7 @@ draft_page = sa.Table(
     sa.Column("next_seq", sa.BigInteger, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
     sa.Column("source_page", sa.Integer, nullable=False),  # the read page it came from, -1 for none
+    sa.Column("weight", sa.Integer, nullable=False),  # links in it
     sa.Column("claims", sa.LargeBinary, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),  # the page's decisions; see store/draft.py
 )

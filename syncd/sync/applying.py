@@ -17,6 +17,11 @@ from syncd.store.runs import Runs
 from syncd.store.target.apply import Target
 from syncd.sync.step import Progress, Report
 
+BATCH = 8000
+"""Changes in one transaction, about a second's work. Many small ones would write every page of the
+indexes again and again; one huge one would keep other writers waiting.
+"""
+
 MatchRules = dict[Kind, tuple[tuple[str, ...], ...]]
 
 
@@ -54,7 +59,7 @@ class Application:
                 raise Interrupted("stopped on request; the next sync goes on with this plan")
             stale += self._batch(target, draft, at.applied)
             reach("apply.batch.committed")
-            self.report(Progress("apply", "", at.applied + 1, at.pages))
+            self.report(Progress("apply", "", at.applied, at.pages))
         self.database.transact(lambda conn: self._finish(conn, draft))
         reach("apply.ended")
         return stale
@@ -64,7 +69,10 @@ class Application:
 
         def work(conn: Transaction) -> int:
             target.withheld = set(withheld)  # a repeated attempt begins as the first did
-            return self._apply_page(conn, target, draft, number)
+            if self.lease:
+                self.lease.hold(self.database, conn)
+            pages = draft.batch(conn, number, BATCH)
+            return sum(self._apply_page(conn, target, draft, page) for page in pages)
 
         return self.database.transact(work)
 
@@ -82,8 +90,6 @@ class Application:
         )  # fmt: skip
 
     def _apply_page(self, conn: Transaction, target: Target, draft: Draft, number: int) -> int:
-        if self.lease:
-            self.lease.hold(self.database, conn)
         page = draft.page(conn, number)
         if self.facts:
             with self.facts.joined(conn):

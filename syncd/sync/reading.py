@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from syncd import keys as key_rules
-from syncd.changes import Action, Change, Decisions, LinkState, Quarantined
+from syncd.changes import Action, Change, Decisions, LinkFact, LinkState, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
 from syncd.entities import KEY_FIELDS
 from syncd.errors import MappingFailed
@@ -23,7 +23,7 @@ from syncd.mapping.page import Item
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction
-from syncd.sync.settling import resolve_conflicts, resolve_repeats
+from syncd.sync.settling import resolve_conflicts, resolve_repeats, vanishing
 from syncd.sync.step import PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
 from syncd.text import usable_key
 
@@ -80,6 +80,7 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
         found = _sort(step, stream, items)
         if found.changed:
             links = step.facts.links(stream.name, [item.key for item in found.changed])
+            _put_off(step, stream, found, links)
             decided.out = step.planner.plan(
                 stream.name, stream.parse, found.changed, links, had_quarantine
             )
@@ -103,6 +104,15 @@ def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quaranti
     step.counts["unchanged"] += unchanged
     step.counts[f"linked {stream.name}"] += len(items) - len(found.newcomers)
     reach("read.page.stored")
+
+
+def _put_off(step: Step, stream: Stream, found: Sorted, links: dict[str, LinkFact]) -> None:
+    """Whoever is linked to no entity (out of scope so far) is a newcomer and waits like others."""
+    bare = {key for key, link in links.items() if link.entity is None}
+    if bare:
+        step.reconsidered.add(stream.name)
+        found.newcomers += [(one.key, one.raw) for one in found.changed if one.key in bare]
+        found.changed = [one for one in found.changed if one.key not in bare]
 
 
 def _with_usable_keys(page: Page, number: int) -> Page:
@@ -229,6 +239,7 @@ def _refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
 def plan_the_rest(step: Step, stream: Stream) -> None:
     """Plan the newcomers of a stream, and what was in quarantine and did not come again."""
     keep = resolve_repeats(step, stream)
+    step.facts.vanishing = vanishing(step, stream)  # until the next stream is at this point
     _plan_quarantined(step, stream)
     with step.facts.open():
         pages = step.draft.seen_numbers(step.facts.conn, stream.name)
@@ -253,7 +264,10 @@ def _plan_newcomers(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -
     key, blake2b = step.digest_key, hashlib.blake2b
     items = [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
     had_quarantine = step.facts.has_quarantine(stream.name)
-    return step.planner.plan(stream.name, stream.parse, items, {}, had_quarantine)
+    links = {}
+    if stream.name in step.reconsidered:
+        links = step.facts.links(stream.name, [item.key for item in items])
+    return step.planner.plan(stream.name, stream.parse, items, links, had_quarantine)
 
 
 def _plan_quarantined(step: Step, stream: Stream) -> None:

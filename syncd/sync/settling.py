@@ -6,6 +6,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
 from syncd.connectors.base import Deletes, Repeats, Stream
@@ -134,14 +135,12 @@ def resolve_conflicts(step: Step, stream: Stream) -> None:
     def aside(links: Sequence[LinkWrite]) -> list[Quarantined]:
         return [_shared(stream, link) for link in links]
 
-    links = _drop(step, places, aside)
-    for link in links:
-        known = {
-            "organizations": step.context.directory.clients,
-            "locations": step.context.directory.sites,
-        }
-        if link.stream in known:
-            known[link.stream][link.key] = None  # type: ignore[index]
+    directory = step.context.directory
+    for link in _drop(step, places, aside):
+        if link.stream == "organizations":
+            directory.clients[link.key] = None
+        elif link.stream == "locations":
+            directory.forget_site(link.key, link.entity)
     reach("settle.conflicts")
 
 
@@ -208,14 +207,41 @@ def _add_main_sites(step: Step) -> None:
         step.store("", PAGE_OF_SETTLING, page.out)
 
 
+def vanishing(step: Step, stream: Stream) -> Callable[[list[str]], set[str]]:
+    """Tells which living keys of a stream that was read to its end the sweep will take away."""
+
+    @cache
+    def seen() -> set[int]:
+        return set(step.draft.seen(step.facts.conn, stream.name))
+
+    def gone(keys: list[str]) -> set[str]:
+        if not is_proven(step) or not _absence_tells(step, stream):
+            return set()
+        absent = [key for key in keys if hash(key) not in seen()]
+        links = step.facts.links(stream.name, absent).values()
+        page = Page()
+        swept = [link for link in links if link.state in _sweepable(stream)]
+        plan_gone(step.context, stream.name, swept, "absent", page)
+        return {link.key for link in page.out.links if link.state == LinkState.GONE}
+
+    return gone
+
+
+def _absence_tells(step: Step, stream: Stream) -> bool:
+    full = step.full or stream.name not in step.cursors
+    return full and step.connector.deletes(stream) is Deletes.ABSENCE
+
+
+def _sweepable(stream: Stream) -> tuple[LinkState, ...]:
+    people = stream.name == "people"
+    return (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
+
+
 def _sweep(step: Step, stream: Stream) -> None:
     """Plan for what a complete read did not mention, where absence means something."""
-    if step.connector.deletes(stream) is not Deletes.ABSENCE:
+    if not _absence_tells(step, stream):
         return
-    if stream.name in step.cursors and not step.full:
-        return
-    people = stream.name == "people"
-    states = (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
+    states = _sweepable(stream)
     with step.facts.open():
         seen = set(step.draft.seen(step.facts.conn, stream.name))
     keys = [""]

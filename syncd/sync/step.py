@@ -68,6 +68,8 @@ class Step:
     """Streams that were read to their end."""
     keyless: bool = False
     """Some item had no key: nothing can be said about what is absent."""
+    reconsidered: set[str] = field(default_factory=set)
+    """Streams with newcomers that have a link already, to no entity: they were out of scope."""
     conflicted: dict[str, set[str]] = field(default_factory=dict)
     """Per stream: keys that one page held twice with different content."""
 

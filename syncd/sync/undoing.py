@@ -248,8 +248,9 @@ def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _link_as_it_was(change: Change, past: history.PastLink | None, place: int) -> LinkWrite:
-    if past is None:  # the step made it
-        past = history.PastLink(LinkState.UNDONE, change.entity, "", 0, None, None)
+    if past is None:  # the step made it; what was only matched is to be matched again
+        entity = change.entity if change.action is Action.CREATE else None
+        past = history.PastLink(LinkState.UNDONE, entity, "", 0, None, None)
     return _restored(change.stream, change.key, change.kind, past, place)
 
 

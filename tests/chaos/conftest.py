@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from syncd import failpoints
+from syncd.sync import applying
 from tests.chaos.desk import MONDAY, TUESDAY, Desk
 from tests.conftest import _database
 
@@ -19,6 +20,18 @@ from tests.conftest import _database
 def _disarmed() -> Iterator[None]:
     yield
     failpoints.arm("")
+
+
+@pytest.fixture(autouse=True)
+def _a_transaction_for_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a small plan is applied in many batches."""
+    monkeypatch.setattr(applying, "BATCH", 1)
+
+
+@pytest.fixture(autouse=True)
+def _a_batch_for_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small sheets would fit one batch, and nothing could happen between two."""
+    monkeypatch.setattr(applying, "BATCH", 1)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +81,7 @@ def _monday(folder: Path, url: str) -> None:
 
 
 @pytest.fixture
-def new_desk(
-    desks: object, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[object]:
+def new_desk(desks: object, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[object]:
     """Makes any number of desks for one test, each with a database of its own."""
     open_ones = []
 

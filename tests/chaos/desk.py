@@ -51,8 +51,8 @@ n7,Alder,Leeds,Pip,pip@alder.example,pip,Clerk,no
 n7,Alder,Leeds,Pip,pip@alder.example,pip,Chief,no
 n8,Alder,Leeds,Rex,rex@alder.example,{TOO_LONG},Clerk,no
 """
-"""Renames, a swap of addresses, a site move, a leaver (e7), a disabled user, a row in quarantine that
-is not there any more (e8), one that is new (n8), new clients and sites, two newcomers with one
+"""Renames, a swap of addresses, a site move, a leaver (e7), a disabled user, a row in quarantine
+that is not there any more (e8), one that is new (n8), new clients and sites, two newcomers with one
 address and one key that stands there twice."""
 
 WIDE = "{ count = 1000, share = 1.0 }"
@@ -150,7 +150,7 @@ def _lead(dialect: Any, _record: Any, _args: list[Any], options: dict[str, Any])
 
 
 class Child:
-    """A forked process that does some work on a desk; it brings its own engine and tells how it went."""
+    """A forked process that works on a desk with an engine of its own, and tells how it went."""
 
     def __init__(self, desk: Desk, work: Callable[[Engine], object]) -> None:
         self._told, told = os.pipe()

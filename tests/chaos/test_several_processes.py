@@ -1,4 +1,4 @@
-"""Processes that meet on one connection: one works, whoever comes late or wakes up late does not."""
+"""Processes that meet on one connection: one works; who comes or wakes up late does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from syncd import failpoints
 from syncd.errors import Busy, Interrupted
 from syncd.store.leases import Lease
-from syncd.sync import flow
+from syncd.sync import flow, walking
 from syncd.sync.engine import Engine
 from syncd.sync.step import Progress
 from tests.chaos.desk import Child, Desk, freeze

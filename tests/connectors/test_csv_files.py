@@ -19,12 +19,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from syncd.connectors import sheet_census
+from syncd.connectors import sheet_census, sheets
 from syncd.connectors.base import DEFAULT_PARTITION, Context, Deletes, Page
 from syncd.connectors.csv_files import Csv, CsvConfig
 from syncd.connectors.headings import COLUMNS, RECORDS, Kind, looks_secret, meaning, near_miss
 from syncd.connectors.sheet_layout import join_key
-from syncd.connectors.sheet_records import parse_location, parse_organization, parse_person
+from syncd.connectors.sheet_records import (
+    ACTIVE,
+    INACTIVE,
+    NO,
+    YES,
+    parse_location,
+    parse_organization,
+    parse_person,
+)
 from syncd.errors import BadResponse, ProviderError, ProviderUnavailable
 from syncd.records import Identity, Location, Organization, Person, Record, Reject
 
@@ -442,6 +450,18 @@ def test_a_blank_cell_says_nothing_and_the_marker_clears(sheet: Make) -> None:
     assert people(other)["a"].clears == ("business_phone",)
 
 
+@pytest.mark.parametrize("clear", ["<clear>", "-", "✗ leeren"])
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_the_marker_is_seen_wherever_it_stands(
+    sheet: Make, monkeypatch: pytest.MonkeyPatch, clear: str, end: str
+) -> None:
+    monkeypatch.setattr(sheets, "BLOCK", 64)
+    rows = [f"k{at},A,{clear if at % 7 == 0 else 'x' * (at % 5)}" for at in range(400)]
+    connector = sheet(end.join(["login,client,phone", *rows]), clear=clear, page_size=3)
+    for key, person in people(connector).items():
+        assert (person.clears == ("business_phone",)) == (int(key[1:]) % 7 == 0)
+
+
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -508,6 +528,28 @@ def test_month_first_dates_are_a_setting_that_travels_with_the_item(sheet: Make)
 def test_parse_makes_records_or_rejects_of_any_bytes(raw: bytes) -> None:
     for parse in (parse_organization, parse_location, parse_person):
         assert all(isinstance(it, Record | Reject) for it in parse(raw))
+
+
+@given(st.text(string.printable + "\x7f\u00a0é\u200b", max_size=12))
+def test_an_item_means_the_same_however_its_bytes_are_written(cell: str) -> None:
+    cells = {"#key": "k", "name": cell, "inactive": "no", "CFx": cell, "ref": cell}
+    escaped = "".join(f"\\u{ord(char):04x}" for char in cell)
+    written = json.dumps({**cells, "name": "?", "CFx": "?", "ref": "?"}).replace("?", escaped)
+    short = json.dumps(cells, ensure_ascii=False)
+    assert parse_person(short.encode()) == parse_person(written.encode())
+
+
+@pytest.mark.parametrize(
+    ("heading", "yes", "no"),
+    [("active", YES, NO), ("inactive", NO, YES), ("status", ACTIVE, INACTIVE)],
+)
+def test_a_flag_may_be_written_in_any_case(heading: str, yes: set[str], no: set[str]) -> None:
+    assert yes.isdisjoint(no)
+    for word in yes | no:
+        for spelling in (word, word.upper(), word.title(), f"  {word.swapcase()} "):
+            person = said(**{heading: spelling})
+            assert isinstance(person, Person)
+            assert person.active is (word in yes)
 
 
 CELLS = st.text(
@@ -594,6 +636,28 @@ def test_what_is_not_csv_is_refused_with_its_line(
 ) -> None:
     with pytest.raises(BadResponse, match=complaint):
         pages(sheet(content), "people")
+
+
+def test_a_page_is_bounded_whatever_its_rows_hold(
+    sheet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "login,client,notes\n" + "".join(f"k{at},A,{'x' * 1000}\n" for at in range(3000))
+    monkeypatch.setattr(sheets, "MAX_PAGE", 1_000_000)
+    assert len(raws(sheet(text, page_size=500))) == 3000
+    with pytest.raises(BadResponse, match="a page of more than 1,000,000 bytes"):
+        pages(sheet(text), "people")
+    monkeypatch.setattr(sheets, "MAX_LINE", 900)
+    monkeypatch.setattr(sheets, "BLOCK", 256)
+    with pytest.raises(BadResponse, match="a line of more than 900"):
+        pages(sheet(text), "people")
+
+
+def test_pages_are_as_long_as_was_asked_for(sheet: Make) -> None:
+    text = "login,client\n" + "".join(f"k{at},A\n" for at in range(1000))
+    for size, full in ((300, 3), (1, 1000), (128, 7), (1000, 1)):
+        found = [len(page.items) for page in pages(sheet(text, page_size=size), "people")]
+        assert found[:full] == [size] * full
+        assert sum(found) == 1000
 
 
 def test_ragged_rows_are_rejected_by_line_and_the_rest_is_read(sheet: Make) -> None:

