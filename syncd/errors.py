@@ -100,12 +100,6 @@ class PlanHeld(SyncdError):
     code = "held"
 
 
-class PlanStale(SyncdError):
-    """The stored plan no longer fits what it was decided on; it must be made again."""
-
-    code = "stale_plan"
-
-
 class MappingFailed(SyncdError):
     """So many records of one stream could not be mapped that the mapping itself must be wrong."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
+from syncd.changes import Action, Effect, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.gone import rule_for
 from syncd.mapping.match import Match, Subject, claims, correlate
@@ -15,7 +14,7 @@ from syncd.mapping.page import Candidate, Context, Page, created_values, creatio
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
-from syncd.records import Identity, Person
+from syncd.records import Person
 
 OUT_OF_SCOPE = "out_of_scope"
 
@@ -281,9 +280,3 @@ def _add_identities(work: Context, one: Candidate, diff: Difference) -> None:
     free = _free_identities(work, one)
     if free:
         diff.set("identities", [], free)
-
-
-def identities_in(change: Change) -> list[Identity]:
-    """The identities that a change gives to its user."""
-    given: list[Any] = change.after.get("identities") or []
-    return [Identity(issuer, subject) for issuer, subject in given]
