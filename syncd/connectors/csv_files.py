@@ -7,7 +7,7 @@ depends on the order of rows or columns, or on what the file is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
@@ -23,7 +23,15 @@ from syncd.connectors.sheet_census import Census
 from syncd.connectors.sheet_items import RowReader
 from syncd.connectors.sheet_layout import Cells, Layout, lay_out
 from syncd.connectors.sheet_records import parse_location, parse_organization, parse_person
-from syncd.connectors.sheets import DELIMITERS, Batch, Sheet, Version, open_sheet
+from syncd.connectors.sheet_spool import Portion, Spool
+from syncd.connectors.sheets import (
+    DELIMITERS,
+    Batch,
+    Sheet,
+    Version,
+    open_sheet,
+    refuse_changed,
+)
 from syncd.records import Location, Organization, Person, Reject
 
 File = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
@@ -51,7 +59,7 @@ class CsvConfig(base.Config):
     """Heading as in the file to the heading it stands for, or to "" to ignore the column."""
     day_first: bool = True
     """Whether 05/06/2026 is the fifth of June."""
-    page_size: Annotated[int, Field(ge=1, le=50_000)] = 2_000
+    page_size: Annotated[int, Field(ge=1, le=50_000)] = 5_000
 
     @field_validator("key", mode="before")
     @classmethod
@@ -111,7 +119,7 @@ class Csv(Connector[CsvConfig]):
         super().__init__(config, context)
         self._seen: dict[Path, Version] = {}
         self._census: Census | None = None
-        self._row_counts: dict[str, int] = {}
+        self._spooled: dict[str, tuple[Sequence[str], Spool]] = {}
 
     def check(self) -> None:
         """Every configured file exists, can be opened, and has headings that can be used."""
@@ -184,21 +192,31 @@ class Csv(Connector[CsvConfig]):
     # -- one item for each row -----------------------------------------------------------------
 
     def _rows(self, file: str, kind: Kind) -> Iterator[Page]:
+        """The pages of a file: from the spool if its rows were read already, to be counted."""
+        if file in self._spooled:
+            notices, spool = self._spooled[file]
+            yield from _pages(notices, spool.pages(), spool.count)
+            refuse_changed(self.context.folder / file, self._seen)
+            return
         with self._open(file, kind, self._seen) as (sheet, layout):
-            reader = self._reader(layout, kind)
-            notices: tuple[str, ...] = (*layout.notices, *self._warnings(layout, kind))
-            total = self._row_counts.get(file)
-            if notices:
-                yield Page((), notices=notices)
-            batches = sheet.batches(self.config.page_size)
-            for _, page in groupby(batches, key=attrgetter("page")):
-                items: list[RawItem] = []
-                rejects: list[Reject] = []
-                for batch in page:
-                    found, odd = reader.items(self._cells(batch))
-                    items += found
-                    rejects += (reject for at in odd if (reject := reader.reject(batch, at)))
-                yield Page(items, rejects=rejects, total=total)
+            portions = self._portions(sheet, self._reader(layout, kind), lambda _rows: None)
+            yield from _pages(self._notices(layout, kind), portions, None)
+
+    def _portions(
+        self, sheet: Sheet, reader: RowReader, each: Callable[[Sequence[Cells]], None]
+    ) -> Iterator[Portion]:
+        """The items and rejects of a sheet, page by page; `each` is shown all rows on the way."""
+        batches = sheet.batches(self.config.page_size)
+        for _, page in groupby(batches, key=attrgetter("page")):
+            items: list[RawItem] = []
+            rejects: list[Reject] = []
+            for batch in page:
+                cells = self._cells(batch)
+                each(cells)
+                found, odd = reader.items(cells)
+                items += found
+                rejects += (reject for at in odd if (reject := reader.reject(batch, at)))
+            yield Portion(items, rejects)
 
     def _reader(self, layout: Layout, kind: Kind) -> RowReader:
         config = self.config
@@ -211,11 +229,12 @@ class Csv(Connector[CsvConfig]):
             may_be_blank=config.combined is not None,
         )
 
-    def _warnings(self, layout: Layout, kind: Kind) -> list[str]:
+    def _notices(self, layout: Layout, kind: Kind) -> Sequence[str]:
         no_client = layout.position(Kind.CLIENT, "name") is None and not self.config.client
         if kind is Kind.USER and no_client:
-            return [f"{layout.file} has no client column and `client` is not set"]
-        return []
+            warning = f"{layout.file} has no client column and `client` is not set"
+            return (*layout.notices, warning)
+        return layout.notices
 
     # -- one item for each client or site that rows mention --------------------------------------
 
@@ -245,13 +264,24 @@ class Csv(Connector[CsvConfig]):
 
     def _count(self, census: Census, file: str, kind: Kind, wanted: list[Kind]) -> None:
         with self._open(file, kind, self._seen) as (sheet, layout):
-            self._reader(layout, kind)  # a sheet that cannot be read later is refused now
-            rows = 0
+            spool = Spool()
             with census.tally(layout, wanted, self.config.client or "") as tallies:
-                for batch in sheet.batches(self.config.page_size):
-                    tallies.add(_of_width(self._cells(batch), layout.width))
-                    rows += len(batch.rows)
-            self._row_counts[file] = rows
+
+                def each(rows: Sequence[Cells]) -> None:
+                    tallies.add(_of_width(rows, layout.width))
+
+                for portion in self._portions(sheet, self._reader(layout, kind), each):
+                    spool.add(portion)
+            self._spooled[file] = (self._notices(layout, kind), spool)
+
+
+def _pages(
+    notices: Sequence[str], portions: Iterable[Portion], total: int | None
+) -> Iterator[Page]:
+    if notices:
+        yield Page((), notices=notices)
+    for items, rejects in portions:
+        yield Page(items, rejects=rejects, total=total)
 
 
 def _of_width(rows: Sequence[Cells], width: int) -> Sequence[Cells]:

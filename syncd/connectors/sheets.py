@@ -11,7 +11,7 @@ import csv
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase, TextIOWrapper
@@ -211,6 +211,16 @@ def open_sheet(
             raise _unavailable(path, error) from None
         if Version.of(os.fstat(binary.fileno())) != version:
             raise _changed(path)
+
+
+def refuse_changed(path: Path, seen: Mapping[Path, Version]) -> None:
+    """Raise BadResponse if the file in `path` is not the version that `seen` remembers any more."""
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        raise _unavailable(path, error) from None
+    if Version.of(found) != seen[path]:
+        raise _changed(path)
 
 
 def _open_regular(path: Path) -> BinaryIO:

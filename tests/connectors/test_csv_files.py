@@ -10,6 +10,7 @@ import os
 import random
 import string
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from syncd.connectors import sheet_census, sheets
+from syncd.connectors import sheet_census, sheet_spool, sheets
 from syncd.connectors.base import DEFAULT_PARTITION, Context, Deletes, Page
 from syncd.connectors.csv_files import Csv, CsvConfig
 from syncd.connectors.headings import COLUMNS, RECORDS, Kind, looks_secret, meaning, near_miss
@@ -162,7 +163,7 @@ def test_a_row_without_a_user_still_defines_its_client_and_site(sheet: Make) -> 
     assert rejects(connector) == [Reject(None, "missing_key", "nothing in login", where="line 3")]
 
 
-def test_the_sheet_is_read_twice_at_most(sheet: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sheet_is_read_once(sheet: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     connector = sheet(COMBINED)
     opened: list[str] = []
     real = os.open
@@ -174,7 +175,7 @@ def test_the_sheet_is_read_twice_at_most(sheet: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "open", spy)
     for stream in connector.streams():
         pages(connector, stream.name)
-    assert len([path for path in opened if path.endswith("combined.csv")]) == 2
+    assert len([path for path in opened if path.endswith("combined.csv")]) == 1
 
 
 def test_too_many_different_clients_are_refused(
@@ -760,3 +761,16 @@ def test_progress_knows_the_total_once_the_rows_were_counted(sheet: Make) -> Non
     connector = sheet(COMBINED)
     pages(connector, "organizations")
     assert [page.total for page in pages(connector, "people")] == [3]
+
+
+def test_a_sheet_too_long_for_memory_is_told_the_same_way(
+    sheet: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = COMBINED + "short,row\n" + "".join(f"x{n},X,Xenon,,,,,,,\n" for n in range(50))
+    direct = pages(sheet(content, page_size=7), "people")
+    monkeypatch.setattr(sheet_spool, "IN_MEMORY", 100)
+    connector = sheet(content, page_size=7)
+    pages(connector, "organizations")
+    for _ in range(2):
+        spooled = pages(connector, "people")
+        assert [replace(page, total=None) for page in spooled] == direct
