@@ -21,6 +21,8 @@ KNOWN = (
     "read.page.planned",
     "read.page.writing",
     "read.page.stored",
+    "read.changed.planned",
+    "read.changed.stored",
     "read.stream.ended",
     "read.newcomers.planned",
     "read.newcomers.stored",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 _CONTROLS = {
     code: None for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n\r\x85"
@@ -39,6 +40,17 @@ def fold(value: str) -> str:
 
 
 LONGEST_KEY = 400
+
+
+def all_usable_keys(keys: Sequence[str]) -> bool:
+    """Whether `usable_key` is true of each."""
+    if (
+        "" not in keys
+        and "".join(keys).isprintable()
+        and max(map(len, keys), default=0) <= LONGEST_KEY
+    ):
+        return True
+    return all(map(usable_key, keys))
 
 
 def usable_key(key: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -178,13 +179,19 @@ def _uuid(data: bytes | None) -> UUID | None:
     return None if data is None else UUID(bytes=data)
 
 
-def fetch_binary(conn: Connection, sql: str, parameters: Row) -> list[Any]:
-    """All rows of a PostgreSQL query, sent in binary: bytes as they are, not as text."""
+def fetch(conn: Connection, sql: str, parameters: Row) -> list[Any]:
+    """All rows of a query as the driver's own tuples; from PostgreSQL in binary, so that bytes come
+    as they are and not as text.
+    """
     raw: Any = conn.connection.dbapi_connection
-    with raw.cursor(binary=True) as cursor:
+    with closing(raw.cursor(binary=True) if _is_postgresql(conn) else raw.cursor()) as cursor:
         cursor.execute(sql, parameters)
         found: list[Any] = cursor.fetchall()
         return found
+
+
+def _is_postgresql(conn: Connection) -> bool:
+    return conn.dialect.name == "postgresql"
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

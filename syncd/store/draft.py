@@ -25,7 +25,7 @@ from syncd.store.database import Database
 MOST_PAGES = 500
 """Pages in one batch of apply, however small they are."""
 
-BUCKET = 500_000
+BUCKET = 200_000
 """Hashes compared at a time: bounds the memory of finding repeats among millions."""
 
 
@@ -35,6 +35,8 @@ class Body(msgspec.Struct, array_like=True):
     links: list[LinkWrite]
     quarantined: list[Quarantined]
     healed: list[tuple[str, str]]
+    origins: list[int]
+    """The read page of each link, where they come from several."""
 
 
 class DraftPage(NamedTuple):
@@ -46,6 +48,10 @@ class DraftPage(NamedTuple):
     stream: str
     source_page: int
     body: Body
+
+    def origin(self, at: int) -> int:
+        """The read page that led to the link at this place."""
+        return self.body.origins[at] if self.body.origins else self.source_page
 
 
 @dataclass(slots=True)
@@ -80,8 +86,16 @@ class Draft:
         for table in drop:
             conn.execute(sa.delete(table).where(table.c.step_id == self.step))
 
-    def add(self, conn: Connection, stream: str, source_page: int, decisions: Decisions) -> None:
-        """Store the decisions of a page; nothing at all for a page without any.
+    def add(
+        self,
+        conn: Connection,
+        stream: str,
+        source_page: int,
+        decisions: Decisions,
+        origins: Sequence[int] = (),
+    ) -> None:
+        """Store the decisions of a page; nothing at all for a page without any. `origins`: the
+        read page of each link, if they differ.
 
         The caller advances with `advance` once its transaction is committed.
         """
@@ -91,7 +105,7 @@ class Draft:
         for at, change in enumerate(decisions.changes):
             change.seq = first + at
         bulk.insert_changes(self.database, conn, self.step, decisions.changes)
-        body = Body(decisions.links, decisions.quarantined, decisions.healed)
+        body = Body(decisions.links, decisions.quarantined, decisions.healed, list(origins))
         conn.execute(
             sa.insert(t.draft_page).values(
                 step_id=self.step,
@@ -118,7 +132,7 @@ class Draft:
         stream: str,
         page: int,
         keys: Sequence[str],
-        newcomers: list[tuple[str, bytes]],
+        newcomers: Sequence[tuple[str, bytes]],
     ) -> None:
         """Store which keys a page held, and its items without a link."""
         conn.execute(
@@ -288,7 +302,9 @@ class Draft:
     def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
         """Take links, and the changes that belong to them, out of a page; the links."""
         dropped = [page.body.links[place] for place in places]
-        page.body.links = [one for at, one in enumerate(page.body.links) if at not in places]
+        kept = [at for at in range(len(page.body.links)) if at not in places]
+        page.body.links = [page.body.links[at] for at in kept]
+        page.body.origins = [page.body.origins[at] for at in kept if page.body.origins]
         seqs = [page.first_seq + one.change for one in dropped if one.change >= 0]
         c = t.change.c
         for at in range(0, len(seqs), 5000):
@@ -307,6 +323,13 @@ class Draft:
 def is_empty(decisions: Decisions) -> bool:
     """Whether there is nothing to store."""
     return not (decisions.changes or decisions.links or decisions.quarantined or decisions.healed)
+
+
+def missing(keys: Sequence[str], seen: array[int]) -> list[str]:
+    """Which of the keys are not among the seen hashes; needs memory for the keys alone."""
+    pending = set(map(hash, keys))
+    pending.difference_update(seen)
+    return [key for key in keys if hash(key) in pending] if pending else []
 
 
 def repeated(hashes: array[int]) -> set[int]:

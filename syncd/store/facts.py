@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -29,6 +29,13 @@ class StoreTie(NamedTuple):
 
     key: str
     alive: bool
+
+
+class OtherTie(NamedTuple):
+    """A link that settles nothing by itself: what it was digested from, and whom it ties."""
+
+    digest: bytes | None
+    entity: UUID | None
 
 
 class StoreFacts:
@@ -68,23 +75,49 @@ class StoreFacts:
         assert self._conn is not None, "ask within `with facts.open():`"
         return self._conn
 
-    def digests(self, stream: str, keys: Sequence[str]) -> dict[str, bytes | None]:
-        """The settled digest of each linked key, None where it is not settled: the fast path."""
+    def settled(
+        self, stream: str, keys: Sequence[str], states: Sequence[LinkState]
+    ) -> dict[str, bytes | None]:
+        """The digest of each key whose link is in one of the states and owns its item, None where
+        it is to be planned again: the fast path.
+        """
+        sql, given = self._living_sql("key, digest", stream, states)
         if self.database.dialect == "postgresql":
-            sql = (
-                "select key, digest from link where partition_id = %s and stream = %s "
-                "and key = any(%s)"
-            )
-            return dict(bulk.fetch_binary(self.conn, sql, (self.partition, stream, list(keys))))
+            given = (*given, list(keys))
+            return dict(bulk.fetch(self.conn, f"{sql} and key = any(%s)", given))
         found: dict[str, bytes | None] = {}
         for chunk in bulk.chunks(keys):
-            marks = ",".join("?" * len(chunk))
-            sql = (
-                "select key, digest from link where partition_id = ? and stream = ? "
-                f"and key in ({marks})"
-            )
-            found.update(self.conn.exec_driver_sql(sql, (self.partition, stream, *chunk)).all())
+            among = ",".join("?" * len(chunk))
+            found.update(bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk)))
         return found
+
+    def _living_sql(
+        self, what: str, stream: str, states: Sequence[LinkState]
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A query for links in these states that own their item, and what it is given."""
+        mark = "%s" if self.database.dialect == "postgresql" else "?"
+        sql = (
+            f"select {what} from link where partition_id = {mark} and stream = {mark} "
+            f"and owner = '' and state in ({', '.join(mark for _ in states)})"
+        )
+        return sql, (self.partition, stream, *(state.value for state in states))
+
+    def other_ties(self, stream: str, keys: Sequence[str]) -> dict[str, OtherTie]:
+        """What is known of keys that are not settled by a living link of their own."""
+        c = t.link.c
+        query = sa.select(c.key, c.digest, c.entity_id)
+        query = query.where(c.partition_id == self.partition, c.stream == stream)
+        return {
+            row[0]: OtherTie(row[1], row[2])
+            for chunk in bulk.chunks(keys)
+            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+        }
+
+    def has_links(self, stream: str) -> bool:
+        """Whether any item of the stream was ever linked."""
+        c = t.link.c
+        where = sa.and_(c.partition_id == self.partition, c.stream == stream)
+        return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
 
     def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
         """The links of the keys that have one, in this partition."""
@@ -242,19 +275,17 @@ class StoreFacts:
 
     # -- for the sweep -----------------------------------------------------------------------------
 
-    def living(self, stream: str, states: Sequence[LinkState], after: str) -> list[str]:
-        """A page of the keys of the stream's links in these states that own their item, ordered,
-        after the key `after`; fewer than `bulk.CHUNK` at the end.
-        """
-        c = t.link.c
-        query = (
-            sa.select(c.key)
-            .where(c.partition_id == self.partition, c.stream == stream, c.owner == "")
-            .where(c.state.in_(list(states)), c.key > after)
-            .order_by(c.key)
-            .limit(bulk.CHUNK)
-        )
-        return list(self.conn.execute(query).scalars())
+    def living(self, stream: str, states: Sequence[LinkState], after: str, most: int) -> list[str]:
+        """The first keys after `after`, in order, of links in these states that own their item."""
+        mark = "%s" if self.database.dialect == "postgresql" else "?"
+        sql, given = self._living_sql("key", stream, states)
+        sql = f"{sql} and key > {mark} order by key limit {most:d}"
+        return [key for (key,) in bulk.fetch(self.conn, sql, (*given, after))]
+
+    def count_living(self, stream: str, states: Sequence[LinkState]) -> int:
+        """How many links of the stream are in these states and own their item."""
+        sql, given = self._living_sql("count(*)", stream, states)
+        return int(bulk.fetch(self.conn, sql, given)[0][0])
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""

@@ -1,33 +1,30 @@
-"""READ + PLAN: stream by stream and page by page, from the provider to draft changes.
+"""READ: stream by stream and page by page, telling what is settled from what is to be planned.
 
-    page -> settled already? -> parse -> map -> match -> plan -> one short transaction
+    page -> settled already? -> one short transaction: which keys it held, and its newcomers
 
-Items without a link wait until their stream has ended, then are planned in the same way.
+What changed waits until there is a batch of it, what is new until its stream has ended; `planning`
+makes decisions of both. Tombstones and rejects are decided with their page.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from syncd import keys as key_rules
-from syncd.changes import Action, Change, Decisions, LinkFact, LinkState, Quarantined
+from syncd.changes import Decisions, LinkState, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
-from syncd.entities import KEY_FIELDS
-from syncd.errors import MappingFailed
 from syncd.failpoints import reach
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Item
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction
-from syncd.sync.settling import resolve_conflicts, resolve_repeats, vanishing
-from syncd.sync.step import PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
-from syncd.text import usable_key
-
-NEWCOMERS_AT_ONCE = 2000
+from syncd.sync.planning import Waiting, plan_changed, plan_the_rest, refuse_broken_mapping
+from syncd.sync.settling import sweepable
+from syncd.sync.step import Progress, Step
+from syncd.text import all_usable_keys, usable_key
 
 
 def read_all(step: Step) -> None:
@@ -41,6 +38,17 @@ def read_all(step: Step) -> None:
     reach("read.ended")
 
 
+@dataclass(slots=True)
+class Reading:
+    """One stream while it is read. `has_links`: some of its items may be known already."""
+
+    step: Step
+    stream: Stream
+    has_links: bool
+    has_quarantine: bool
+    waiting: Waiting = field(default_factory=Waiting)
+
+
 def read_stream(step: Step, stream: Stream) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
     cursor = None if step.full else step.cursors.get(stream.name)
@@ -48,78 +56,64 @@ def read_stream(step: Step, stream: Stream) -> None:
         step.counts[f"read {stream.name}"] += 0  # nobody at all is something to say
     step.planner.failures = 0
     with step.facts.open():
-        had_quarantine = step.facts.has_quarantine(stream.name)
+        quarantine = step.facts.has_quarantine(stream.name)
+        reading = Reading(step, stream, step.facts.has_links(stream.name), quarantine)
     done = 0
     for number, page in enumerate(step.connector.read(stream, step.partition, cursor)):
         reach("read.page.fetched")
-        _plan_page(step, stream, number, page, had_quarantine)
+        _read_page(reading, number, page)
         done += len(page.items)
         step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
         step.tell(page.notices)
         if page.cursor is not None:
             step.next_cursors[stream.name] = page.cursor
         step.report(Progress("read", stream.name, done, page.total))
-    _refuse_broken_mapping(step, stream, done)
+    plan_changed(step, stream, reading.waiting, quarantine)
+    refuse_broken_mapping(step, stream, done)
 
 
-@dataclass(slots=True)
-class Sorted:
+class Sorted(NamedTuple):
     """The items of a page, told apart by what the store knows of them."""
 
     keys: list[str]
     changed: list[Item]
-    newcomers: list[tuple[str, bytes]]
+    newcomers: Sequence[tuple[str, bytes]]
 
 
-def _plan_page(step: Step, stream: Stream, number: int, page: Page, had_quarantine: bool) -> None:
+def _read_page(reading: Reading, number: int, page: Page) -> None:
+    step, stream = reading.step, reading.stream
     page = _with_usable_keys(page, number)
     items = _distinct(step, stream, page.items)
     decided = Decided()
     with step.facts.open():
         step.stop_if_cancelled()
-        found = _sort(step, stream, items)
-        if found.changed:
-            links = step.facts.links(stream.name, [item.key for item in found.changed])
-            _put_off(step, stream, found, links)
-            decided.out = step.planner.plan(
-                stream.name, stream.parse, found.changed, links, had_quarantine
-            )
+        found = _sort(reading, items)
         _plan_tombstones(step, stream, page, decided, found.keys)
         _set_rejects_aside(step, stream, page, decided.out, found.keys)
     reach("read.page.planned")
-    key_changes = [row for change in decided.out.changes for row in _key_changes(change)]
 
     def write(conn: Transaction) -> None:
         reach("read.page.writing")
         step.draft.add(conn, stream.name, number, decided.out)
         step.draft.add_seen(conn, stream.name, number, found.keys, found.newcomers)
-        if key_changes:
-            step.draft.add_keys(conn, key_changes)
 
     step.write(write)
     step.draft.advance(decided.out)
     step.count(decided.out)
-    step.facts.plans_keys = step.facts.plans_keys or bool(key_changes)
-    unchanged = len(items) - len(found.changed) - len(found.newcomers)
-    step.counts["unchanged"] += unchanged
+    step.counts["unchanged"] += len(items) - len(found.changed) - len(found.newcomers)
     step.counts[f"linked {stream.name}"] += len(items) - len(found.newcomers)
     reach("read.page.stored")
-
-
-def _put_off(step: Step, stream: Stream, found: Sorted, links: dict[str, LinkFact]) -> None:
-    """Whoever is linked to no entity (out of scope so far) is a newcomer and waits like others."""
-    bare = {key for key, link in links.items() if link.entity is None}
-    if bare:
-        step.reconsidered.add(stream.name)
-        found.newcomers += [(one.key, one.raw) for one in found.changed if one.key in bare]
-        found.changed = [one for one in found.changed if one.key not in bare]
+    for item in found.changed:
+        if reading.waiting.is_full(item.key, step.batch):
+            plan_changed(step, stream, reading.waiting, reading.has_quarantine)
+        reading.waiting.add(number, item)
 
 
 def _with_usable_keys(page: Page, number: int) -> Page:
     """The page with items whose key no database can keep turned into rejects without a key."""
     keys = [item[0] for item in page.items]
     stones = [stone.key for stone in page.tombstones]
-    if all(map(usable_key, keys)) and all(map(usable_key, stones)):
+    if all_usable_keys(keys) and all_usable_keys(stones):
         return page
     message = "it has no key, or one that cannot be kept"
     bad = [
@@ -137,9 +131,9 @@ def _with_usable_keys(page: Page, number: int) -> Page:
 
 def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[RawItem]:
     """One item per key: the last; keys that stand there twice with other content are remembered."""
-    last = {item.key: item for item in items}
-    if len(last) == len(items):
+    if len({item[0] for item in items}) == len(items):
         return items
+    last = {item.key: item for item in items}
     if stream.repeats is Repeats.CONFLICT:
         for item in items:
             if item.raw != last[item.key].raw:
@@ -147,20 +141,41 @@ def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[
     return list(last.values())
 
 
-def _sort(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sorted:
+def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
+    step, stream = reading.step, reading.stream
     keys = [item[0] for item in items]
-    settled = step.facts.digests(stream.name, keys)
+    if not reading.has_links:
+        return Sorted(keys, [], items)
+    settled = step.facts.settled(stream.name, keys, sweepable(stream))
     if stream.merge and step.cursors.get(stream.name) and not step.full:
         items = _merged(step, stream, items)
     key, blake2b = step.digest_key, hashlib.blake2b
+    digests = [blake2b(item[1], digest_size=16, key=key).digest() for item in items]
+    others = zip(digests, map(settled.get, keys), strict=True)
+    odd = [at for at, (mine, theirs) in enumerate(others) if mine != theirs]
+    step.living_seen[stream.name] += len(settled)
+    return _sort_odd(reading, keys, [Item(*items[at], digests[at]) for at in odd], settled)
+
+
+def _sort_odd(
+    reading: Reading, keys: list[str], odd: Iterable[Item], settled: dict[str, bytes | None]
+) -> Sorted:
+    """Tell apart what is not settled by a living link: changed, new, or tied some other way.
+
+    Whoever is linked to no entity (out of scope so far) is a newcomer and waits like others.
+    """
+    step, stream = reading.step, reading.stream
+    strangers = [item.key for item in odd if item.key not in settled]
+    ties = step.facts.other_ties(stream.name, strangers) if strangers else {}
     changed, newcomers = [], []
-    for item in items:
-        if item[0] not in settled:
-            newcomers.append((item[0], item[1]))
-            continue
-        digest = blake2b(item[1], digest_size=16, key=key).digest()
-        if settled[item[0]] != digest:
-            changed.append(Item(item[0], item[1], digest))
+    for item in odd:
+        tie = ties.get(item.key)
+        if item.key in settled or (tie and tie.digest != item.digest and tie.entity):
+            changed.append(item)
+        elif tie is None or tie.digest != item.digest:
+            newcomers.append((item.key, item.raw))
+            if tie is not None:
+                step.reconsidered.add(stream.name)
     return Sorted(keys, changed, newcomers)
 
 
@@ -209,95 +224,3 @@ def _set_rejects_aside(
     stored = step.facts.quarantined(stream.name, [one.key for one in aside])
     out.quarantined += [one for one in aside if stored.get(one.key) != (one.code, one.message)]
     step.counts["set aside again"] += len(aside)
-
-
-def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | None]]:
-    """What a linked entity's match keys will be: (entity, client, field, key)."""
-    if change.action is Action.CREATE:
-        return []
-    return [
-        (change.entity, change.client, name, key_rules.key(change.kind, name, value) or None)
-        for name, value in change.after.items()
-        if name in KEY_FIELDS[change.kind] and name in change.before
-    ]
-
-
-def _refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
-    """When most of a stream cannot be mapped, the mapping is wrong, not each of the records."""
-    limit = step.context.rules.mapping.limits.errors
-    failures = step.planner.failures
-    if failures > max(limit.count, limit.share * max(done, 1)):
-        raise MappingFailed(
-            f"{failures} of {done} records of {stream.name} cannot be read or mapped: the mapping "
-            "or the source's form must be wrong; nothing was changed"
-        )
-
-
-# -- once a stream has ended -----------------------------------------------------------------------
-
-
-def plan_the_rest(step: Step, stream: Stream) -> None:
-    """Plan the newcomers of a stream, and what was in quarantine and did not come again."""
-    keep = resolve_repeats(step, stream)
-    step.facts.vanishing = vanishing(step, stream)  # until the next stream is at this point
-    _plan_quarantined(step, stream)
-    with step.facts.open():
-        pages = step.draft.seen_numbers(step.facts.conn, stream.name)
-    done = 0
-    for number in pages:
-        with step.facts.open():
-            raws = step.draft.newcomers(step.facts.conn, stream.name, number)
-            raws = [pair for pair in raws if keep(pair[0], number)]
-            decisions = _plan_newcomers(step, stream, raws)
-        reach("read.newcomers.planned")
-        step.store(stream.name, PAGE_OF_NEWCOMERS, decisions)
-        done += len(raws)
-        step.report(Progress("plan", stream.name, done, None))
-        reach("read.newcomers.stored")
-    _refuse_broken_mapping(step, stream, step.counts[f"read {stream.name}"])
-    resolve_conflicts(step, stream)
-
-
-def _plan_newcomers(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> Decisions:
-    if not raws:
-        return Decisions()
-    key, blake2b = step.digest_key, hashlib.blake2b
-    items = [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
-    had_quarantine = step.facts.has_quarantine(stream.name)
-    links = {}
-    if stream.name in step.reconsidered:
-        links = step.facts.links(stream.name, [item.key for item in items])
-    return step.planner.plan(stream.name, stream.parse, items, links, had_quarantine)
-
-
-def _plan_quarantined(step: Step, stream: Stream) -> None:
-    """Quarantined items that this read did not hold: planned again, or gone after a full read."""
-    with step.facts.open():
-        if not step.facts.has_quarantine(stream.name):
-            return
-        seen = set(step.draft.seen(step.facts.conn, stream.name))
-        pages = [
-            [(key, raw) for key, raw in page if hash(key) not in seen]
-            for page in step.facts.quarantine_items(stream.name)
-        ]
-    full = step.full or stream.name not in step.cursors
-    for page in pages:
-        decisions = Decisions()
-        if full and step.connector.deletes(stream) == "absence":
-            decisions.healed = [(stream.name, key) for key, _ in page]
-        else:
-            raws = [(key, raw) for key, raw in page if raw is not None]
-            with step.facts.open():
-                decisions = _plan_again(step, stream, raws)
-        reach("read.quarantine.planned")
-        step.store(stream.name, PAGE_OF_SETTLING, decisions)
-
-
-def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> Decisions:
-    links = step.facts.links(stream.name, [key for key, _ in raws])
-    key, blake2b = step.digest_key, hashlib.blake2b
-    items = [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
-    failures = step.planner.failures  # of what this read held: what still fails is not news
-    decisions = step.planner.plan(stream.name, stream.parse, items, links)
-    step.planner.failures = failures
-    return decisions

@@ -15,11 +15,14 @@ from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Page
 from syncd.mapping.sites import fallback_site
 from syncd.store.database import Transaction
-from syncd.store.draft import DraftPage, repeated
+from syncd.store.draft import DraftPage, missing, repeated
 from syncd.sync.step import PAGE_OF_SETTLING, Progress, Step
 
 DUPLICATE = "duplicate_key"
 SHARED = "shared_key"
+
+SWEPT_AT_ONCE = 50_000
+"""Keys that are compared with all that was read at a time."""
 
 
 def settle(step: Step) -> None:
@@ -55,15 +58,18 @@ class Occurrence:
 Keep = Callable[[str, int], bool]
 
 
-def resolve_repeats(step: Step, stream: Stream) -> Keep:
-    """Settle keys that one read held more than once; tells which newcomers of which page stay."""
+def resolve_repeats(step: Step, stream: Stream) -> Keep | None:
+    """Settle keys that one read held more than once; tells which newcomers of which page stay, or
+    None if all do.
+    """
     with step.facts.open():
         conn = step.facts.conn
         again = repeated(step.draft.seen(conn, stream.name))
         conflicted = step.conflicted.get(stream.name, set())
         again |= {hash(key) for key in conflicted}
         if not again:
-            return lambda _key, _page: True
+            return None
+        step.repeating.add(stream.name)
         names, found = _occurrences(step, stream, again)
     stays: dict[int, int] = {}
     dropped: dict[int, set[int]] = defaultdict(set)
@@ -102,7 +108,7 @@ def _occurrences(
                 places[seen.page, hash(key)].content = raw
     for page in step.draft.pages(conn, stream.name):
         for at, link in enumerate(page.body.links):
-            spot = places.get((page.source_page, hash(link.key)))
+            spot = places.get((page.origin(at), hash(link.key)))
             if spot is not None:
                 names[hash(link.key)] = link.key
                 spot.content, spot.draft = link.raw, (page.page, at)
@@ -211,48 +217,67 @@ def vanishing(step: Step, stream: Stream) -> Callable[[list[str]], set[str]]:
     """Tells which living keys of a stream that was read to its end the sweep will take away."""
 
     @cache
-    def seen() -> set[int]:
-        return set(step.draft.seen(step.facts.conn, stream.name))
+    def seen() -> array[int]:
+        return step.draft.seen(step.facts.conn, stream.name)
 
     def gone(keys: list[str]) -> set[str]:
-        if not is_proven(step) or not _absence_tells(step, stream):
+        if not is_proven(step) or not absence_tells(step, stream):
             return set()
-        absent = [key for key in keys if hash(key) not in seen()]
+        absent = missing(keys, seen())
         links = step.facts.links(stream.name, absent).values()
         page = Page()
-        swept = [link for link in links if link.state in _sweepable(stream)]
+        swept = [link for link in links if link.state in sweepable(stream)]
         plan_gone(step.context, stream.name, swept, "absent", page)
         return {link.key for link in page.out.links if link.state == LinkState.GONE}
 
     return gone
 
 
-def _absence_tells(step: Step, stream: Stream) -> bool:
+def absence_tells(step: Step, stream: Stream) -> bool:
+    """Whether who is missing from this read of the stream is gone."""
     full = step.full or stream.name not in step.cursors
     return full and step.connector.deletes(stream) is Deletes.ABSENCE
 
 
-def _sweepable(stream: Stream) -> tuple[LinkState, ...]:
+def sweepable(stream: Stream) -> tuple[LinkState, ...]:
+    """The states of links that a sweep looks at."""
     people = stream.name == "people"
     return (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
 
 
 def _sweep(step: Step, stream: Stream) -> None:
     """Plan for what a complete read did not mention, where absence means something."""
-    if not _absence_tells(step, stream):
+    if not absence_tells(step, stream):
         return
-    states = _sweepable(stream)
+    states, name = sweepable(stream), stream.name
     with step.facts.open():
-        seen = set(step.draft.seen(step.facts.conn, stream.name))
-    keys = [""]
-    while keys:
-        page = Page()
+        living = step.facts.count_living(name, states)
+        seen = (
+            array("q") if _saw_all(step, name, living) else step.draft.seen(step.facts.conn, name)
+        )
+    step.counts[f"living {name}"] = living
+    done, after = 0, ""
+    while done < living and seen:
         with step.facts.open():
-            keys = step.facts.living(stream.name, states, keys[-1])
-            absent = [key for key in keys if hash(key) not in seen]
-            links = list(step.facts.links(stream.name, absent).values())
-            plan_gone(step.context, stream.name, links, "absent", page)
-        step.store(stream.name, PAGE_OF_SETTLING, page.out)
-        step.counts[f"living {stream.name}"] += len(keys)
-        step.counts[f"absent {stream.name}"] += len(absent)
-        step.report(Progress("sweep", stream.name, step.counts[f"living {stream.name}"], None))
+            keys = step.facts.living(name, states, after, SWEPT_AT_ONCE)
+        if not keys:
+            break
+        absent = missing(keys, seen)
+        for chunk in range(0, len(absent), step.batch):
+            _plan_absent(step, stream, absent[chunk : chunk + step.batch])
+        step.counts[f"absent {name}"] += len(absent)
+        done, after = done + len(keys), keys[-1]
+        step.report(Progress("sweep", name, done, living))
+
+
+def _saw_all(step: Step, stream: str, living: int) -> bool:
+    """Whether each of the living links was seen: as many as there are, and none of them twice."""
+    return step.living_seen[stream] == living and stream not in step.repeating
+
+
+def _plan_absent(step: Step, stream: Stream, absent: Sequence[str]) -> None:
+    page = Page()
+    with step.facts.open():
+        links = list(step.facts.links(stream.name, absent).values())
+        plan_gone(step.context, stream.name, links, "absent", page)
+    step.store(stream.name, PAGE_OF_SETTLING, page.out)

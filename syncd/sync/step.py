@@ -21,6 +21,7 @@ from syncd.store.runs import Runs
 
 PAGE_OF_NEWCOMERS = -1
 PAGE_OF_SETTLING = -2
+PAGE_OF_CHANGES = -3
 """Source pages of decisions that no single read page led to."""
 
 
@@ -55,6 +56,8 @@ class Step:
     facts: StoreFacts
     context: Context
     planner: Planner
+    batch: int
+    """How many records are planned together, and so kept in memory."""
     digest_key: bytes
     """Of the mapping and all else that decides what an item means: part of every item's digest."""
     cursors: dict[str, str]
@@ -72,6 +75,10 @@ class Step:
     """Streams with newcomers that have a link already, to no entity: they were out of scope."""
     conflicted: dict[str, set[str]] = field(default_factory=dict)
     """Per stream: keys that one page held twice with different content."""
+    repeating: set[str] = field(default_factory=set)
+    """Streams that held a key more than once."""
+    living_seen: Counter[str] = field(default_factory=Counter)
+    """Per stream: how many of the items on all pages have a living link."""
 
     def write(self, work: Callable[[Transaction], None]) -> None:
         """One transaction of this step; refused if the lease is lost."""

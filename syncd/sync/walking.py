@@ -126,6 +126,7 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         facts,
         context,
         Planner(context),
+        engine.settings.engine.page_size,
         engine.meaning(rules),
         cursors,
         engine.report,

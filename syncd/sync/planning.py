@@ -1,0 +1,164 @@
+"""PLAN: what changed, what is new, and what was set aside before, each in batches of its own.
+
+Items without a link are planned once their stream has ended, so that what linked records give up
+or take on in the same plan is known, whatever the order of the pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from syncd import keys as key_rules
+from syncd.changes import Action, Change, Decisions
+from syncd.connectors.base import Stream
+from syncd.entities import KEY_FIELDS
+from syncd.errors import MappingFailed
+from syncd.failpoints import reach
+from syncd.mapping.page import Item
+from syncd.store.database import Transaction
+from syncd.store.draft import missing
+from syncd.sync.settling import absence_tells, resolve_conflicts, resolve_repeats, vanishing
+from syncd.sync.step import PAGE_OF_CHANGES, PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Linked items that changed, gathered over pages until there is a batch of them."""
+
+    items: list[Item] = field(default_factory=list)
+    pages: dict[str, int] = field(default_factory=dict)
+    """Which read page each key was on."""
+
+    def is_full(self, key: str, most: int) -> bool:
+        """Whether to plan what waits before the item with this key joins."""
+        return len(self.items) >= most or key in self.pages
+
+    def add(self, page: int, item: Item) -> None:
+        self.items.append(item)
+        self.pages[item.key] = page
+
+    def clear(self) -> None:
+        self.items.clear()
+        self.pages.clear()
+
+
+def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: bool) -> None:
+    """Plan the linked items that wait."""
+    if not waiting.items:
+        return
+    with step.facts.open():
+        links = step.facts.links(stream.name, list(waiting.pages))
+        decisions = step.planner.plan(
+            stream.name, stream.parse, waiting.items, links, has_quarantine
+        )
+    reach("read.changed.planned")
+    origins = [waiting.pages.get(link.key, PAGE_OF_CHANGES) for link in decisions.links]
+    key_changes = [row for change in decisions.changes for row in _key_changes(change)]
+
+    def write(conn: Transaction) -> None:
+        step.draft.add(conn, stream.name, PAGE_OF_CHANGES, decisions, origins)
+        if key_changes:
+            step.draft.add_keys(conn, key_changes)
+
+    step.write(write)
+    step.draft.advance(decisions)
+    step.count(decisions)
+    step.facts.plans_keys = step.facts.plans_keys or bool(key_changes)
+    waiting.clear()
+    reach("read.changed.stored")
+
+
+def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | None]]:
+    """What a linked entity's match keys will be: (entity, client, field, key)."""
+    if change.action is Action.CREATE:
+        return []
+    return [
+        (change.entity, change.client, name, key_rules.key(change.kind, name, value) or None)
+        for name, value in change.after.items()
+        if name in KEY_FIELDS[change.kind] and name in change.before
+    ]
+
+
+def refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
+    """When most of a stream cannot be mapped, the mapping is wrong, not each of the records."""
+    limit = step.context.rules.mapping.limits.errors
+    failures = step.planner.failures
+    if failures > max(limit.count, limit.share * max(done, 1)):
+        raise MappingFailed(
+            f"{failures} of {done} records of {stream.name} cannot be read or mapped: the mapping "
+            "or the source's form must be wrong; nothing was changed"
+        )
+
+
+# -- once a stream has ended -----------------------------------------------------------------------
+
+
+def plan_the_rest(step: Step, stream: Stream) -> None:
+    """Plan the newcomers of a stream, and what was in quarantine and did not come again."""
+    keep = resolve_repeats(step, stream)
+    step.facts.vanishing = vanishing(step, stream)  # until the next stream is at this point
+    _plan_quarantined(step, stream)
+    with step.facts.open():
+        pages = step.draft.seen_numbers(step.facts.conn, stream.name)
+    done = 0
+    for number in pages:
+        with step.facts.open():
+            raws = step.draft.newcomers(step.facts.conn, stream.name, number)
+        if keep is not None:
+            raws = [pair for pair in raws if keep(pair[0], number)]
+        for start in range(0, len(raws), step.batch):
+            _plan_newcomers(step, stream, raws[start : start + step.batch])
+        done += len(raws)
+        step.report(Progress("plan", stream.name, done, None))
+    refuse_broken_mapping(step, stream, step.counts[f"read {stream.name}"])
+    resolve_conflicts(step, stream)
+
+
+def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]]) -> None:
+    with step.facts.open():
+        step.stop_if_cancelled()
+        has_quarantine = step.facts.has_quarantine(stream.name)
+        items = _items(step, raws)
+        links = {}
+        if stream.name in step.reconsidered:
+            links = step.facts.links(stream.name, [item.key for item in items])
+        decisions = step.planner.plan(stream.name, stream.parse, items, links, has_quarantine)
+    reach("read.newcomers.planned")
+    step.store(stream.name, PAGE_OF_NEWCOMERS, decisions)
+    reach("read.newcomers.stored")
+
+
+def _plan_quarantined(step: Step, stream: Stream) -> None:
+    """Quarantined items that this read did not hold: planned again, or gone after a full read."""
+    with step.facts.open():
+        if not step.facts.has_quarantine(stream.name):
+            return
+        seen = step.draft.seen(step.facts.conn, stream.name)
+        pages = [dict(page) for page in step.facts.quarantine_items(stream.name)]
+    for page in pages:
+        absent = missing(list(page), seen)
+        decisions = Decisions()
+        if absence_tells(step, stream):
+            decisions.healed = [(stream.name, key) for key in absent]
+        else:
+            raws = [(key, raw) for key in absent if (raw := page[key]) is not None]
+            with step.facts.open():
+                decisions = _plan_again(step, stream, raws)
+        reach("read.quarantine.planned")
+        step.store(stream.name, PAGE_OF_SETTLING, decisions)
+
+
+def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> Decisions:
+    links = step.facts.links(stream.name, [key for key, _ in raws])
+    failures = step.planner.failures  # of what this read held: what still fails is not news
+    decisions = step.planner.plan(stream.name, stream.parse, _items(step, raws), links)
+    step.planner.failures = failures
+    return decisions
+
+
+def _items(step: Step, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
+    key, blake2b = step.digest_key, hashlib.blake2b
+    return [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
