@@ -82,14 +82,18 @@ class StoreFacts:
         it is to be planned again: the fast path.
         """
         sql, given = self._living_sql("key, digest", stream, states)
-        if self.database.dialect == "postgresql":
-            given = (*given, list(keys))
-            return dict(bulk.fetch(self.conn, f"{sql} and key = any(%s)", given))
+        if self.database.dialect == "postgresql":  # its driver is slow to write arrays
+            sql += " and key = any(array(select json_array_elements_text(%s::json)))"
+            return dict(bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys))))
         found: dict[str, bytes | None] = {}
         for chunk in bulk.chunks(keys):
             among = ",".join("?" * len(chunk))
             found.update(bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk)))
         return found
+
+    def all_settled(self, stream: str, states: Sequence[LinkState]) -> dict[str, bytes | None]:
+        """The same for every key there is: many times faster than asking for most of them."""
+        return dict(bulk.fetch(self.conn, *self._living_sql("key, digest", stream, states)))
 
     def _living_sql(
         self, what: str, stream: str, states: Sequence[LinkState]

@@ -9,7 +9,7 @@ makes decisions of both. Tombstones and rejects are decided with their page.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -25,6 +25,9 @@ from syncd.sync.planning import Waiting, plan_changed, plan_the_rest, refuse_bro
 from syncd.sync.settling import sweepable
 from syncd.sync.step import Progress, Step
 from syncd.text import all_usable_keys, usable_key
+
+KNOWN_AT_ONCE = 200_000
+"""Links whose digests are kept in memory, some 200 bytes each; of more, those of one page."""
 
 
 def read_all(step: Step) -> None:
@@ -46,6 +49,8 @@ class Reading:
     stream: Stream
     has_links: bool
     has_quarantine: bool
+    known: dict[str, bytes | None] | None
+    """What is settled, where that fits into memory; else it is asked for page by page."""
     waiting: Waiting = field(default_factory=Waiting)
 
 
@@ -57,7 +62,9 @@ def read_stream(step: Step, stream: Stream) -> None:
     step.planner.failures = 0
     with step.facts.open():
         quarantine = step.facts.has_quarantine(stream.name)
-        reading = Reading(step, stream, step.facts.has_links(stream.name), quarantine)
+        has_links = step.facts.has_links(stream.name)
+        known = _known(step, stream) if has_links and cursor is None else None
+        reading = Reading(step, stream, has_links, quarantine, known)
     done = 0
     for number, page in enumerate(step.connector.read(stream, step.partition, cursor)):
         reach("read.page.fetched")
@@ -70,6 +77,13 @@ def read_stream(step: Step, stream: Stream) -> None:
         step.report(Progress("read", stream.name, done, page.total))
     plan_changed(step, stream, reading.waiting, quarantine)
     refuse_broken_mapping(step, stream, done)
+
+
+def _known(step: Step, stream: Stream) -> dict[str, bytes | None] | None:
+    states = sweepable(stream)
+    if step.facts.count_living(stream.name, states) > KNOWN_AT_ONCE:
+        return None
+    return step.facts.all_settled(stream.name, states)
 
 
 class Sorted(NamedTuple):
@@ -146,19 +160,20 @@ def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
     keys = [item[0] for item in items]
     if not reading.has_links:
         return Sorted(keys, [], items)
-    settled = step.facts.settled(stream.name, keys, sweepable(stream))
+    settled = reading.known
+    if settled is None:
+        settled = step.facts.settled(stream.name, keys, sweepable(stream))
     if stream.merge and step.cursors.get(stream.name) and not step.full:
         items = _merged(step, stream, items)
     key, blake2b = step.digest_key, hashlib.blake2b
     digests = [blake2b(item[1], digest_size=16, key=key).digest() for item in items]
     others = zip(digests, map(settled.get, keys), strict=True)
     odd = [at for at, (mine, theirs) in enumerate(others) if mine != theirs]
-    step.living_seen[stream.name] += len(settled)
     return _sort_odd(reading, keys, [Item(*items[at], digests[at]) for at in odd], settled)
 
 
 def _sort_odd(
-    reading: Reading, keys: list[str], odd: Iterable[Item], settled: dict[str, bytes | None]
+    reading: Reading, keys: list[str], odd: Sequence[Item], settled: dict[str, bytes | None]
 ) -> Sorted:
     """Tell apart what is not settled by a living link: changed, new, or tied some other way.
 
@@ -166,6 +181,7 @@ def _sort_odd(
     """
     step, stream = reading.step, reading.stream
     strangers = [item.key for item in odd if item.key not in settled]
+    step.living_seen[stream.name] += len(keys) - len(strangers)
     ties = step.facts.other_ties(stream.name, strangers) if strangers else {}
     changed, newcomers = [], []
     for item in odd:
