@@ -39,6 +39,14 @@ def fold(value: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
+def fold_all(values: Sequence[str]) -> list[str]:
+    """`fold` of each, many times faster where all are plain and hold no blanks."""
+    text = "".join(values)
+    if text.isascii() and text.isprintable() and " " not in text:
+        return "\n".join(values).lower().split("\n") if values else []
+    return [fold(value) for value in values]
+
+
 LONGEST_KEY = 400
 
 

@@ -22,14 +22,14 @@ from syncd.connectors.sheet_records import CLIENT, KEY, MAX_KEY, MONTH_FIRST, SI
 from syncd.connectors.sheets import Batch
 from syncd.errors import BadResponse
 from syncd.records import Reject
-from syncd.text import fold
+from syncd.text import fold, fold_all
 
 _encode = msgspec.json.Encoder().encode
 # As RawItem(...), without the step in Python that every named tuple takes to be made.
 _raw_item: Callable[[tuple[str, bytes]], RawItem] = partial(tuple.__new__, RawItem)
 
-KeyOf = Callable[[Cells], str]
-"""From a row to the key of its item."""
+KeysOf = Callable[[Sequence[Cells]], list[str]]
+"""From rows to the keys of their items."""
 Links = Callable[[tuple[str | None, ...]], tuple[str, ...]]
 """From a row's client and site cells to the members of the item that follow its key."""
 
@@ -55,7 +55,7 @@ class RowReader:
         self._width = layout.width
         self._pick = layout.pick(kind)
         self._may_be_blank = may_be_blank and kind is Kind.USER
-        self._needs, self._key = _identification(layout, kind, key, client)
+        self._needs, self._keys = _identification(layout, kind, key, client)
         dated = any(column.cell == "date" for column in layout.places[kind])
         marks = (MONTH_FIRST,) if dated and month_first else ()
         self._mention, self._links = _links(layout, kind, client, ("yes",) * len(marks))
@@ -63,19 +63,28 @@ class RowReader:
 
     def items(self, rows: Sequence[Cells]) -> tuple[list[RawItem], list[int]]:
         """The items of `rows`, and the indexes of rows that are none. The reader's hot loop."""
-        width, key_of, pick, make = self._width, self._key, self._pick, self._item
-        mention, links = self._mention, self._links
-        items: list[RawItem] = []
-        odd: list[int] = []
-        for index, row in enumerate(rows):
-            if len(row) == width:
-                key = key_of(row)
-                if 0 < len(key) <= MAX_KEY:
-                    item = make(key, *links(mention(row)), *pick(row))
-                    items.append(_raw_item((key, _encode(item))))
-                    continue
-            odd.append(index)
-        return items, odd
+        links, make = self._links, self._item
+        regular, odd = self._regular(rows)
+        keys = self._keys(regular)
+        if not all(keys) or max(map(len, keys), default=0) > MAX_KEY:
+            usable = {at for at, key in enumerate(keys) if 0 < len(key) <= MAX_KEY}
+            places = [at for at, row in enumerate(rows) if len(row) == self._width]
+            odd += [place for at, place in enumerate(places) if at not in usable]
+            keys = [keys[at] for at in sorted(usable)]
+            regular = [regular[at] for at in sorted(usable)]
+        cells = zip(keys, map(self._mention, regular), map(self._pick, regular), strict=True)
+        items = [
+            _raw_item((key, _encode(make(key, *links(mentioned), *picked))))
+            for key, mentioned, picked in cells
+        ]
+        return items, sorted(odd)
+
+    def _regular(self, rows: Sequence[Cells]) -> tuple[Sequence[Cells], list[int]]:
+        """The rows of the right width, and the indexes of the others."""
+        if set(map(len, rows)) <= {self._width}:
+            return rows, []
+        odd = [at for at, row in enumerate(rows) if len(row) != self._width]
+        return [row for row in rows if len(row) == self._width], odd
 
     def reject(self, batch: Batch, index: int) -> Reject | None:
         """Why a row is no item; None for one that says nothing, which is no fault.
@@ -92,7 +101,7 @@ class RowReader:
             return Reject(None, "ragged_row", message, where=where)
         if self._may_be_blank and _blank(self._pick(row)):
             return None
-        if len(self._key(row)) > MAX_KEY:
+        if len(self._keys([row])[0]) > MAX_KEY:
             message = f"the key ({self._needs}) is longer than {MAX_KEY} characters"
             return Reject(None, "long_key", message, where=where)
         return Reject(None, "missing_key", f"nothing in {self._needs}", where=where)
@@ -115,8 +124,8 @@ def _item_type(names: Sequence[str]) -> Callable[..., msgspec.Struct]:
 
 def _identification(
     layout: Layout, kind: Kind, key: Sequence[str], client: str | None
-) -> tuple[str, KeyOf]:
-    """The columns that identify an item, in words, and the function that reads its key."""
+) -> tuple[str, KeysOf]:
+    """The columns that identify an item, in words, and the function that reads the keys."""
     if kind is Kind.USER:
         positions = tuple(layout.position_of_key(heading) for heading in key)
         needs = ", ".join(layout.headings[position] for position in positions)
@@ -131,7 +140,7 @@ def _identification(
     if kind is Kind.SITE:
         return f"{layout.headings[name]} and client", _site_key(layout, name, client)
     at = name
-    return layout.headings[at], lambda row: client_key(row[at] or "")
+    return layout.headings[at], lambda rows: [client_key(row[at] or "") for row in rows]
 
 
 def _links(
@@ -155,7 +164,7 @@ def _links(
     return picker(tuple(at for at in (owner_at, site_at) if at is not None)), links
 
 
-def _site_key(layout: Layout, name: int, client: str | None) -> KeyOf:
+def _site_key(layout: Layout, name: int, client: str | None) -> KeysOf:
     owner = layout.position(Kind.CLIENT, "name")
     if owner is None and not client:
         raise BadResponse(
@@ -164,16 +173,16 @@ def _site_key(layout: Layout, name: int, client: str | None) -> KeyOf:
         )
     if owner is None:
         constant = client_key(client or "")
-        return lambda row: site_key(constant, row[name] or "")
+        return lambda rows: [site_key(constant, row[name] or "") for row in rows]
     at = owner
-    return lambda row: site_key(client_key(row[at] or ""), row[name] or "")
+    return lambda rows: [site_key(client_key(row[at] or ""), row[name] or "") for row in rows]
 
 
-def _single_key(position: int) -> KeyOf:
-    return lambda row: fold(row[position] or "")
+def _single_key(position: int) -> KeysOf:
+    return lambda rows: fold_all([row[position] or "" for row in rows])
 
 
-def _composite_key(positions: tuple[int, ...]) -> KeyOf:
+def _composite_key(positions: tuple[int, ...]) -> KeysOf:
     """Of all parts or nothing: with one part blank, two people could share what is left."""
     pick = picker(positions)
 
@@ -181,7 +190,7 @@ def _composite_key(positions: tuple[int, ...]) -> KeyOf:
         parts = [fold(cell or "") for cell in pick(row)]
         return join_key(parts) if all(parts) else ""
 
-    return key
+    return lambda rows: [key(row) for row in rows]
 
 
 def _blank(cells: Cells) -> bool:

@@ -6,7 +6,6 @@ or take on in the same plan is known, whatever the order of the pages.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -17,7 +16,7 @@ from syncd.connectors.base import Stream
 from syncd.entities import KEY_FIELDS
 from syncd.errors import MappingFailed
 from syncd.failpoints import reach
-from syncd.mapping.page import Item
+from syncd.mapping.page import Item, digests
 from syncd.store.database import Transaction
 from syncd.store.draft import missing
 from syncd.sync.settling import absence_tells, resolve_conflicts, resolve_repeats, vanishing
@@ -160,5 +159,5 @@ def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> De
 
 
 def _items(step: Step, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
-    key, blake2b = step.digest_key, hashlib.blake2b
-    return [Item(one, raw, blake2b(raw, digest_size=16, key=key).digest()) for one, raw in raws]
+    found = digests(step.digest_key, [raw for _, raw in raws])
+    return [Item(key, raw, digest) for (key, raw), digest in zip(raws, found, strict=True)]

@@ -8,7 +8,6 @@ makes decisions of both. Tombstones and rejects are decided with their page.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from syncd.changes import Decisions, LinkState, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
 from syncd.failpoints import reach
 from syncd.mapping.gone import plan_gone
-from syncd.mapping.page import Item
+from syncd.mapping.page import Item, digests
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction
@@ -165,11 +164,10 @@ def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
         settled = step.facts.settled(stream.name, keys, sweepable(stream))
     if stream.merge and step.cursors.get(stream.name) and not step.full:
         items = _merged(step, stream, items)
-    key, blake2b = step.digest_key, hashlib.blake2b
-    digests = [blake2b(item[1], digest_size=16, key=key).digest() for item in items]
-    others = zip(digests, map(settled.get, keys), strict=True)
+    found = digests(step.digest_key, [item[1] for item in items])
+    others = zip(found, map(settled.get, keys), strict=True)
     odd = [at for at, (mine, theirs) in enumerate(others) if mine != theirs]
-    return _sort_odd(reading, keys, [Item(*items[at], digests[at]) for at in odd], settled)
+    return _sort_odd(reading, keys, [Item(*items[at], found[at]) for at in odd], settled)
 
 
 def _sort_odd(
