@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
+from zlib import crc32
 
 import msgspec
 import sqlalchemy as sa
@@ -88,7 +89,7 @@ def update(
         return
     keys = tuple(column.name for column in table.primary_key)
     if database.dialect == "postgresql":
-        staging = f"staging_{table.name}_{len(columns)}"
+        staging = f"staging_{table.name}_{crc32(','.join(columns).encode()):x}"
         types = ", ".join(f"{name} {_type(table, name)}" for name in (*columns, *keys))
         conn.exec_driver_sql(f"create temp table if not exists {staging} ({types}) on commit drop")
         _copy(conn, staging, (*columns, *keys), rows)

@@ -49,7 +49,7 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
             _count(c.effects.op("&")(int(Effect.SITE_MOVE)) != 0),
             _count(c.effects.op("&")(int(Effect.KEY_CHANGE)) != 0),
         )
-        .where(c.step_id == step, c.kind == Kind.USER)
+        .where(c.step_id == step, c.kind == Kind.USER, _counts(c))
         .group_by(c.client_id)
     )
     for client, creating, leaves, moving, site_moves, key_changes in conn.execute(query):
@@ -62,6 +62,13 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
     if any(one.leaving for one in counts.values()):
         _add_left_today(database, conn, step, counts)
     return [one for client, one in sorted(counts.items(), key=lambda pair: str(pair[0]))]
+
+
+def _counts(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+    """Changes that some guard counts; most are plain updates, of no interest to any."""
+    actions = (Action.CREATE, Action.DEACTIVATE, Action.MISS, Action.MOVE)
+    effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE)
+    return sa.or_(c.action.in_(actions), c.effects.op("&")(effects) != 0)
 
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

@@ -316,8 +316,7 @@ def load_entities(
     database: Database, conn: Connection, kind: Kind, ids: Collection[UUID]
 ) -> dict[UUID, Entity]:
     """Stored entities by id, retired ones too; unknown ids are left out."""
-    table = t.TABLE_OF[kind]
-    names = list(FIELDS[kind])
+    table, names = t.TABLE_OF[kind], tuple(FIELDS[kind])
     client = table.c.client_id if kind is not Kind.CLIENT else sa.null()
     site = table.c.site_id if kind is Kind.USER else sa.null()
     role = table.c.role if kind is Kind.SITE else sa.null()
@@ -327,14 +326,17 @@ def load_entities(
     found = {}
     for chunk in bulk.chunks(list(ids)):
         for row in conn.execute(query.where(database.among(table.c.id, chunk))):
-            values = {
-                name: value for name, value in zip(names, row[8:], strict=True) if value is not None
-            }
-            for name, value in (row[4] or {}).items():
-                values[CUSTOM + name] = value
-            if row[3] is not None:
-                values["role"] = row[3]
-            found[row[0]] = Entity(
-                row[0], kind, row[1], row[2], values, row[5] or {}, row[6], row[7]
-            )
+            entity = _entity(kind, names, tuple(row))
+            found[entity.id] = entity
     return found
+
+
+def _entity(kind: Kind, names: tuple[str, ...], row: tuple[Any, ...]) -> Entity:
+    entity, client, site, role, custom, overrides, provenance, retired = row[:8]
+    pairs = zip(names, row[8:], strict=True)
+    values = {name: value for name, value in pairs if value is not None}
+    for name, value in (custom or {}).items():
+        values[CUSTOM + name] = value
+    if role is not None:
+        values["role"] = role
+    return Entity(entity, kind, client, site, values, overrides or {}, provenance, retired)

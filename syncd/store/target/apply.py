@@ -138,6 +138,7 @@ class Target:
     ) -> None:
         inserts: dict[Kind, list[list[Any]]] = defaultdict(list)
         updates: dict[Kind, list[list[Any]]] = defaultdict(list)
+        touched: dict[Kind, set[str]] = defaultdict(set)
         gained: list[tuple[str, str, UUID, str]] = []
         lost: list[Identity] = []
         for place, change in enumerate(changes):
@@ -149,6 +150,7 @@ class Target:
             elif change.action is not Action.MISS:
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
+                touched[change.kind] |= rows.touched(change)
             for issuer, subject in change.after.get("identities") or ():
                 gained.append((issuer, subject, change.entity, self.connection))
             lost += [Identity(*one) for one in change.before.get("identities") or ()]
@@ -156,10 +158,19 @@ class Target:
             columns = rows.COLUMNS[kind]
             table = t.TABLE_OF[kind]
             bulk.insert(self.database, conn, table, ("id", *columns), inserts[kind])
-            bulk.update(self.database, conn, table, columns, updates[kind])
+            self._update(conn, kind, updates[kind], touched[kind])
         _drop_identities(conn, lost)
         columns = ("issuer", "subject", "user_id", "connection")
         bulk.insert(self.database, conn, t.identity, columns, self._free(conn, gained))
+
+    def _update(
+        self, conn: Connection, kind: Kind, full: list[list[Any]], touched: set[str]
+    ) -> None:
+        """Set what some row touches and nothing else: each index left alone is time saved."""
+        places = [at for at, name in enumerate(rows.COLUMNS[kind]) if name in touched]
+        columns = tuple(rows.COLUMNS[kind][at] for at in places)
+        values = [[*(row[at] for at in places), row[-1]] for row in full]
+        bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     def _free(
         self, conn: Connection, gained: Sequence[tuple[str, str, UUID, str]]

@@ -68,6 +68,19 @@ def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     return _row(change.kind, client, site, values, provenance, overrides, None, retired)
 
 
+def touched(change: Change) -> set[str]:
+    """The columns that a change of a stored entity may set."""
+    columns = {"provenance"}
+    for name in change.after:
+        columns.add(_COLUMN_OF.get(name, "custom" if name.startswith(CUSTOM) else name))
+        if name in KEY_FIELDS[change.kind]:
+            columns.add(f"key_{name}")
+    return columns
+
+
+_COLUMN_OF = {"client": "client_id", "site": "site_id", OVERRIDES: "overrides"}
+
+
 def _row(
     kind: Kind,
     client: UUID | None,
