@@ -81,6 +81,16 @@ class Change:
     rule: str = ""
     effects: int = 0
     seq: int = -1
+    keys: dict[str, str] | None = None
+    """The match keys of a creation, so that nobody need fold its values again; not stored."""
+
+
+_REVIVES = int(Effect.REVIVES)  # flags are slow to combine
+
+
+def creates(change: Change) -> bool:
+    """Whether the change inserts a new entity."""
+    return change.action is Action.CREATE and not change.effects & _REVIVES
 
 
 class LinkFact(NamedTuple):
@@ -121,8 +131,6 @@ class LinkWrite(NamedTuple):
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
     counted_at: float | None = None
-    keys: dict[str, str] | None = None
-    """The match keys of a creation, so that applying need not fold its values again."""
 
 
 class Quarantined(NamedTuple):

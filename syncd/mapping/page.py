@@ -91,7 +91,6 @@ class Page:
         state: LinkState = LinkState.ALIVE,
         rule: str = "",
         note: str = "",
-        keys: dict[str, str] | None = None,
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item = candidate.item
@@ -111,7 +110,6 @@ class Page:
                 candidate.link is None,
                 note=note,
                 owner=candidate.owner,
-                keys=keys,
             )
         )
         return len(self.out.links) - 1

@@ -240,7 +240,8 @@ def _create(
     )
     if match.rivals:
         change.effects |= Effect.RECREATED
-    return page.link(one, change.entity, page.change(change), keys=keys)
+    change.keys = keys
+    return page.link(one, change.entity, page.change(change))
 
 
 # -- small questions -------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change
-from syncd.entities import Kind
+from syncd.changes import Action, Change, Effect
+from syncd.entities import Kind, uuid_of
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.types import Id
@@ -64,7 +64,7 @@ def _insert_many(
     by_column = list(zip(*rows, strict=True))
     used = [at for at, values in enumerate(by_column) if values.count(None) < len(values)]
     plain = [
-        [_bytes(value) for value in by_column[at]]
+        list(map(_bytes, by_column[at]))
         if isinstance(table.c[columns[at]].type, Id)
         else by_column[at]
         for at in used
@@ -73,8 +73,8 @@ def _insert_many(
     _cursor(conn).executemany(_insert_sql(table, names), zip(*plain, strict=True))
 
 
-def _bytes(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
+def _bytes(value: UUID | bytes | None) -> bytes | None:
+    return value.bytes if isinstance(value, UUID) else value
 
 
 def update(
@@ -156,20 +156,22 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def select_changes(
-    database: Database, conn: Connection, step: int, first: int, end: int
+    database: Database, conn: Connection, step: int, first: int, end: int, *, creations: bool = True
 ) -> Iterator[tuple[Any, ...]]:
     """Stored changes with first <= seq < end, as the driver gives them: (kind, action, entity,
-    client, stream, key, reason, after, before, rule, effects, seq).
+    client, stream, key, reason, after, before, rule, effects, seq). `creations`: those too.
     """
     mark = "%s" if database.dialect == "postgresql" else "?"
     where = f"step_id = {mark} and seq >= {mark} and seq < {mark}"
+    if not creations:
+        where += f" and (action <> '{Action.CREATE.value}' or effects & {Effect.REVIVES:d} <> 0)"
     sql = f"select {_SELECTED} from change where {where} order by seq"
     rows = conn.exec_driver_sql(sql, (step, first, end)).cursor.fetchall()
     if database.dialect == "postgresql":
         yield from rows
         return
     for row in rows:
-        entity, client = UUID(bytes=row[2]), _uuid(row[3])
+        entity, client = uuid_of(row[2]), _uuid(row[3])
         after, before = _decode(row[7]), {} if row[8] == "{}" else _decode(row[8])
         yield (*row[:2], entity, client, *row[4:7], after, before, *row[9:])
 
@@ -177,7 +179,7 @@ def select_changes(
 @lru_cache(maxsize=4096)
 def _uuid(data: bytes | None) -> UUID | None:
     """Many changes share a client."""
-    return None if data is None else UUID(bytes=data)
+    return None if data is None else uuid_of(data)
 
 
 def fetch(conn: Connection, sql: str, parameters: Row) -> list[Any]:

@@ -10,17 +10,19 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Decisions, LinkWrite, Quarantined
+from syncd.changes import Action, Decisions, LinkWrite, Quarantined, creates
+from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.target import rows
 
 MOST_PAGES = 500
 """Pages in one batch of apply, however small they are."""
@@ -37,6 +39,16 @@ class Body(msgspec.Struct, array_like=True):
     healed: list[tuple[str, str]]
     origins: list[int]
     """The read page of each link, where they come from several."""
+    creations: dict[Kind, list[list[Any]]]
+    """What is to be inserted: its place among the page's changes, its id, and its row."""
+    identities: list[tuple[int, str, str, Any]]
+    """Of creations: the change's place, issuer, subject, id of the user."""
+
+    def without_creations(self, places: Collection[int]) -> None:
+        """Insert nothing for the changes at these places."""
+        for kind, given in self.creations.items():
+            self.creations[kind] = [row for row in given if row[0] not in places]
+        self.identities = [one for one in self.identities if one[0] not in places]
 
 
 class DraftPage(NamedTuple):
@@ -72,9 +84,11 @@ NOBODY = _pack([])
 class Draft:
     """Writes and reads the draft of one step."""
 
-    def __init__(self, database: Database, step: int) -> None:
+    def __init__(self, database: Database, step: int, owner: str = "") -> None:
+        """`owner`: the connection, or `local`, whose values it adds."""
         self.database = database
         self.step = step
+        self.owner = owner
         self.next_page = 0
         self.next_seq = 0
 
@@ -105,7 +119,7 @@ class Draft:
         for at, change in enumerate(decisions.changes):
             change.seq = first + at
         bulk.insert_changes(self.database, conn, self.step, decisions.changes)
-        body = Body(decisions.links, decisions.quarantined, decisions.healed, list(origins))
+        body = self._body(decisions, origins)
         conn.execute(
             sa.insert(t.draft_page).values(
                 step_id=self.step,
@@ -118,6 +132,25 @@ class Draft:
                 claims=_flat(decisions.claims),
                 body=_pack(body),
             )
+        )
+
+    def _body(self, decisions: Decisions, origins: Sequence[int]) -> Body:
+        creations: dict[Kind, list[list[Any]]] = {}
+        identities = []
+        packed = self.database.dialect == "sqlite"
+        for place, change in enumerate(decisions.changes):
+            if creates(change):
+                row = rows.created(change, self.owner, packed=packed)
+                creations.setdefault(change.kind, []).append([place, *row])
+                for issuer, subject in change.after.get("identities") or ():
+                    identities.append((place, issuer, subject, row[0]))
+        return Body(
+            decisions.links,
+            decisions.quarantined,
+            decisions.healed,
+            list(origins),
+            creations,
+            identities,
         )
 
     def advance(self, decisions: Decisions) -> None:
@@ -305,7 +338,9 @@ class Draft:
         kept = [at for at in range(len(page.body.links)) if at not in places]
         page.body.links = [page.body.links[at] for at in kept]
         page.body.origins = [page.body.origins[at] for at in kept if page.body.origins]
-        seqs = [page.first_seq + one.change for one in dropped if one.change >= 0]
+        changes = {one.change for one in dropped if one.change >= 0}
+        page.body.without_creations(changes)
+        seqs = [page.first_seq + change for change in sorted(changes)]
         c = t.change.c
         for at in range(0, len(seqs), 5000):
             chunk = seqs[at : at + 5000]

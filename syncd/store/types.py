@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from syncd.entities import uuid_of
+
 
 class Id(TypeDecorator[UUID]):
     """A UUID: native on PostgreSQL, 16 bytes on SQLite."""
@@ -30,7 +32,7 @@ class Id(TypeDecorator[UUID]):
     def process_result_value(self, value: Any, _dialect: Dialect) -> UUID | None:
         if value is None or isinstance(value, UUID):
             return value
-        return UUID(bytes=bytes(value))
+        return uuid_of(value)
 
 
 class Moment(TypeDecorator[datetime]):

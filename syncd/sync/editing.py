@@ -87,7 +87,7 @@ def _apply(engine: Engine, actor: str, changes: list[Change]) -> Outcome:
     def work(conn: Transaction) -> tuple[int, int]:
         run = engine.runs.insert_run(conn, None, "edit", actor)
         step = engine.runs.add_step(conn, run, None)
-        draft = Draft(engine.database, step)
+        draft = Draft(engine.database, step, LOCAL)
         draft.add(conn, "", -1, Decisions(changes=changes))
         engine.runs.update_step(conn, step, phase="apply", pages=1)
         edits.unsettle(engine.database, conn, [change.entity for change in changes])

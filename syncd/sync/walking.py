@@ -96,7 +96,7 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
 def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     rules = engine.rules(name)
-    draft = Draft(engine.database, row.id)
+    draft = Draft(engine.database, row.id, name)
 
     def start(conn: Transaction) -> tuple[float, dict[str, str], Partition, int]:
         lease.hold(engine.database, conn)

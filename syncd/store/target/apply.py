@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change, LinkWrite, Quarantined
+from syncd.changes import Action, Change, LinkWrite, Quarantined, creates
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
 from syncd.records import Identity
@@ -61,15 +61,16 @@ class Target:
 
     def apply(self, conn: Connection, page: DraftPage, facts: StoreFacts | None) -> int:
         """Write one page; how many of its changes were stale."""
-        changes = load_changes(self.database, conn, self.step, page.first_seq, page.next_seq)
+        changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes)
+        self._lock(conn, changes, page.body.creations)
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
         stale = self._stale(changes, stored, facts)
         reach("apply.batch.writing")
-        known = {one.change: one.keys for one in page.body.links if one.keys is not None}
-        self._entities(conn, changes, stored, stale, known)
+        page.body.without_creations(stale)
+        self._create(conn, page.body.creations)
+        self._entities(conn, changes, stored, stale, page.body.identities)
         reach("apply.batch.entities")
         self._links(conn, page.body.links, stale)
         reach("apply.batch.links")
@@ -79,13 +80,32 @@ class Target:
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
 
+    def _load(self, conn: Connection, page: DraftPage) -> list[Change]:
+        """The page's changes in order. Creations are ready to be inserted, and are only loaded
+        where something may speak against them.
+        """
+        suspect = self.careful or bool(self.withheld)
+        ready = sum(map(len, page.body.creations.values()))
+        if not suspect and ready == page.next_seq - page.first_seq:
+            return []
+        first, end = page.first_seq, page.next_seq
+        return load_changes(self.database, conn, self.step, first, end, creations=suspect)
+
     # -- checks ------------------------------------------------------------------------------------
 
-    def _lock(self, conn: Connection, changes: Sequence[Change]) -> None:
+    def _lock(
+        self, conn: Connection, changes: Sequence[Change], creations: dict[Kind, list[list[Any]]]
+    ) -> None:
         """One writer per client at a time; SQLite has one writer anyway."""
-        if self.database.dialect != "postgresql" or not changes:
+        if self.database.dialect != "postgresql":
             return
-        numbers = sorted({one.client.int % (1 << 63) for one in changes if one.client})
+        clients = {one.client.int for one in changes if one.client}
+        for kind, given in creations.items():
+            at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
+            clients |= {int(client, 16) for client in {row[at] for row in given}}
+        numbers = sorted({client % (1 << 63) for client in clients})
+        if not numbers:
+            return
         conn.exec_driver_sql(
             "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
         )
@@ -100,7 +120,7 @@ class Target:
             site = change.after.get("site")
             if change.client in self.withheld or (site and UUID(hex=site) in self.withheld):
                 stale.setdefault(place, "what it belongs to could not be created")
-            if place in stale and check.creates(change):
+            if place in stale and creates(change):
                 self.withheld.add(change.entity)
         return stale
 
@@ -128,26 +148,28 @@ class Target:
 
     # -- entities ----------------------------------------------------------------------------------
 
+    def _create(self, conn: Connection, creations: dict[Kind, list[list[Any]]]) -> None:
+        for kind in Kind:
+            columns = ("id", *rows.COLUMNS[kind])
+            given = [row[1:] for row in creations.get(kind, ())]
+            bulk.insert(self.database, conn, t.TABLE_OF[kind], columns, given)
+
     def _entities(
         self,
         conn: Connection,
         changes: Sequence[Change],
         stored: dict[UUID, Entity],
         stale: dict[int, str],
-        known: dict[int, dict[str, str]],
+        born_with: Sequence[tuple[int, str, str, Any]],
     ) -> None:
-        inserts: dict[Kind, list[list[Any]]] = defaultdict(list)
         updates: dict[Kind, list[list[Any]]] = defaultdict(list)
         touched: dict[Kind, set[str]] = defaultdict(set)
-        gained: list[tuple[str, str, UUID, str]] = []
+        gained = [(*one[1:], self.connection) for one in born_with]
         lost: list[Identity] = []
         for place, change in enumerate(changes):
-            if place in stale or not change.after:
+            if place in stale or not change.after or creates(change):
                 continue
-            if check.creates(change):
-                row = rows.created(change, self.connection, known.get(place))
-                inserts[change.kind].append([change.entity, *row])
-            elif change.action is not Action.MISS:
+            if change.action is not Action.MISS:
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
                 touched[change.kind] |= rows.touched(change)
@@ -155,9 +177,6 @@ class Target:
                 gained.append((issuer, subject, change.entity, self.connection))
             lost += [Identity(*one) for one in change.before.get("identities") or ()]
         for kind in Kind:
-            columns = rows.COLUMNS[kind]
-            table = t.TABLE_OF[kind]
-            bulk.insert(self.database, conn, table, ("id", *columns), inserts[kind])
             self._update(conn, kind, updates[kind], touched[kind])
         _drop_identities(conn, lost)
         columns = ("issuer", "subject", "user_id", "connection")
@@ -173,8 +192,8 @@ class Target:
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     def _free(
-        self, conn: Connection, gained: Sequence[tuple[str, str, UUID, str]]
-    ) -> list[tuple[str, str, UUID, str]]:
+        self, conn: Connection, gained: Sequence[tuple[str, str, Any, str]]
+    ) -> list[tuple[str, str, Any, str]]:
         """Identities that nobody has by now, each for the first of those who claim it."""
         if not gained:
             return []
@@ -301,11 +320,11 @@ _ACTIONS = {action.value: action for action in Action}
 
 
 def load_changes(
-    database: Database, conn: Connection, step: int, first: int, end: int
+    database: Database, conn: Connection, step: int, first: int, end: int, *, creations: bool
 ) -> list[Change]:
-    """The changes of a step with first <= seq < end, in order."""
+    """The changes of a step with first <= seq < end, each at its place; `creations`: those too."""
     found = [check.DROPPED] * (end - first)
-    for row in bulk.select_changes(database, conn, step, first, end):
+    for row in bulk.select_changes(database, conn, step, first, end, creations=creations):
         found[row[11] - first] = Change(_KINDS[row[0]], _ACTIONS[row[1]], *row[2:])
     return found
 
@@ -313,7 +332,7 @@ def load_changes(
 def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> dict[UUID, Entity]:
     wanted: dict[Kind, set[UUID]] = defaultdict(set)
     for change in changes:
-        if not check.creates(change) and change is not check.DROPPED:
+        if not creates(change) and change is not check.DROPPED:
             wanted[change.kind].add(change.entity)
     stored: dict[UUID, Entity] = {}
     for kind, ids in wanted.items():

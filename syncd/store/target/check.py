@@ -7,14 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import OVERRIDES, OWNERS, Action, Change, Effect
+from syncd.changes import OVERRIDES, OWNERS, Action, Change, Effect, creates
 from syncd.entities import Entity, Kind
 from syncd.store.facts import StoreFacts
 
 DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
-
-_REVIVES = int(Effect.REVIVES)  # flags are slow to combine
 
 UNDO = "undo"
 """The rule of a change that takes another one back."""
@@ -53,11 +51,6 @@ def trim_undoing(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[
                 values.pop(name, None)
         trimmed[place] = f"{', '.join(fields)} changed since"
     return trimmed
-
-
-def creates(change: Change) -> bool:
-    """Whether the change inserts a row."""
-    return change.action is Action.CREATE and not change.effects & _REVIVES
 
 
 def _differs(change: Change, entity: Entity) -> list[str]:

@@ -35,12 +35,32 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
 _FIELD_NAMES = {kind: tuple(FIELDS[kind]) for kind in Kind}
 
 
-def created(change: Change, connection: str, known: dict[str, str] | None = None) -> list[Any]:
-    """The row of a new entity; its id is left to the caller. `known`: its keys, if at hand."""
-    after = change.after
-    overrides = after.get(OVERRIDES) or None
-    owner = _all_owned_by(connection)
-    return _row(change.kind, change.client, after.get("site"), after, owner, overrides, known)
+def created(change: Change, connection: str, *, packed: bool) -> list[Any]:
+    """The id and row of a new entity as a driver takes them: ids `packed` as bytes, or as text."""
+    after, site = change.after, change.after.get("site")
+    entity, client = _plain(change.entity, packed), _plain(change.client, packed)
+    row = _row(
+        change.kind,
+        client,
+        _packed(site) if site and packed else site,
+        after,
+        _all_owned_by(connection),
+        after.get(OVERRIDES) or None,
+        change.keys,
+    )
+    return [entity, *row]
+
+
+def _plain(entity: UUID | None, packed: bool) -> bytes | str | None:
+    if entity is None:
+        return None
+    return entity.bytes if packed else entity.hex
+
+
+@lru_cache(maxsize=4096)
+def _packed(text: str) -> bytes:
+    """Many users share a site."""
+    return bytes.fromhex(text)
 
 
 @lru_cache(maxsize=64)
@@ -48,18 +68,12 @@ def _all_owned_by(connection: str) -> str:
     return json_text({"*": connection})
 
 
-@lru_cache(maxsize=4096)
-def _uuid(text: str) -> UUID:
-    """Many users share a site."""
-    return UUID(hex=text)
-
-
 def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     """The row of a stored entity with the change in force."""
     after = change.after
     values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
     client = UUID(hex=after["client"]) if after.get("client") else entity.client
-    site = after.get("site") or (entity.site.hex if entity.site else None)
+    site = UUID(hex=after["site"]) if after.get("site") else entity.site
     if "role" in after:
         values["role"] = after["role"]
     overrides = _overrides(entity, after)
@@ -83,8 +97,8 @@ _COLUMN_OF = {"client": "client_id", "site": "site_id", OVERRIDES: "overrides"}
 
 def _row(
     kind: Kind,
-    client: UUID | None,
-    site: str | None,
+    client: UUID | bytes | str | None,
+    site: UUID | bytes | str | None,
     values: dict[str, Any],
     provenance: str,
     overrides: dict[str, Any] | None,
@@ -93,13 +107,13 @@ def _row(
 ) -> list[Any]:
     row: list[Any] = []
     if kind is Kind.USER:
-        row += (client, _uuid(site) if site else None)
+        row += (client, site)
     elif kind is Kind.SITE:
         row += (client, values.get("role"))
     row += map(values.get, _FIELD_NAMES[kind])
     found = keys.keys(kind, values) if known is None else known
     row += map(found.get, KEY_FIELDS[kind])
-    custom = {} if values.keys() <= _NOT_CUSTOM else _custom(values)
+    custom = _custom(values)
     row += (
         json_text(custom) if custom else None,
         provenance,
@@ -114,7 +128,8 @@ _NOT_CUSTOM = frozenset(name for names in _FIELD_NAMES.values() for name in name
 
 def _custom(values: dict[str, Any]) -> dict[str, Any]:
     start = len(CUSTOM)
-    return {k[start:]: v for k, v in values.items() if k.startswith(CUSTOM) and v is not None}
+    names = sorted(values.keys() - _NOT_CUSTOM)
+    return {name[start:]: value for name in names if (value := values[name]) is not None}
 
 
 def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
