@@ -175,9 +175,10 @@ class KindRules:
 
         A value that was there but could not be used is not blank: it erases nothing.
         """
-        emptied = frozenset(_emptied(record)) if record["clears"] or record["custom"] else _NOTHING
-        if not emptied and not self._clears_blanks:
+        says_so = record["clears"] or None in record["custom"].values()
+        if not says_so and not self._clears_blanks:
             return ()
+        emptied = frozenset(_emptied(record))
         unusable = {notice.field for notice in notices}
         cleared = [
             target.name
@@ -207,7 +208,6 @@ class KindRules:
 
 
 _ANY_NAME = sources.name_of_last_resort()
-_NOTHING: frozenset[str] = frozenset()
 
 
 def _when(fields: dict[str, FieldRule], when: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.records import Location, Organization, Person, Record, Reject
-from syncd.text import usable_key
+from syncd.text import all_usable_keys
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 
@@ -144,4 +144,4 @@ def _references_are_usable(record: Record) -> bool:
     elif isinstance(record, Person):
         named += [key for key in (record.organization, record.location) if key]
         named += [part for identity in record.identities for part in identity]
-    return all(map(usable_key, named))
+    return all_usable_keys(named)

@@ -21,12 +21,9 @@ OUT_OF_SCOPE = "out_of_scope"
 
 def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     """Decide on people: linked ones are updated, others matched, created or set aside."""
-    work.directory.load_clients(
-        person.organization for one in candidates if (person := _person(one)).organization
-    )
-    work.directory.load_sites(
-        person.location for one in candidates if (person := _person(one)).location
-    )
+    people = [_person(one) for one in candidates]
+    work.directory.load_clients({one.organization for one in people if one.organization})
+    work.directory.load_sites({one.location for one in people if one.location})
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.USER, ids) if ids else {}
     linked, newcomers = [], []

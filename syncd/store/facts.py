@@ -162,6 +162,9 @@ class StoreFacts:
         firsts = list({values[0] for _, values in wanted})
         query = sa.select(table.c.id, scope, *columns)
         query = query.where(sa.not_(table.c.retired), columns[0].is_not(None))
+        if kind is Kind.SITE:
+            clients = list({client for client, _ in wanted})
+            query = query.where(self.database.among(table.c.client_id, clients))
         asked = set(wanted)
         for chunk in bulk.chunks(firsts):
             for row in self.conn.execute(query.where(self.database.among(columns[0], chunk))):

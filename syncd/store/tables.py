@@ -50,14 +50,15 @@ def _entity_columns(kind: Kind) -> list[sa.Column[Any]]:
     ]
 
 
-def _key_indexes(table: sa.Table, kind: Kind, *prefix: str) -> None:
+def _key_indexes(table: sa.Table, kind: Kind, *more: str) -> None:
+    """`more`: columns that are always asked for as well and make the key rare."""
     for name in KEY_FIELDS[kind]:
         column = table.c[f"key_{name}"]
         where = column.is_not(None)  # queries say so too, or PostgreSQL will not use the index
         sa.Index(
             f"ix_{table.name}_{column.name}",
             column,
-            *(table.c[other] for other in prefix),
+            *(table.c[other] for other in more),
             postgresql_where=where,
             sqlite_where=where,
         )
@@ -81,7 +82,7 @@ site = sa.Table(
     *_entity_columns(Kind.SITE),
     sqlite_with_rowid=False,
 )
-_key_indexes(site, Kind.SITE, "client_id")
+_key_indexes(site, Kind.SITE, "client_id")  # a name such as Main is in every client
 
 user = sa.Table(
     "user_account",
@@ -91,7 +92,7 @@ user = sa.Table(
     sa.Column("site_id", Id, sa.ForeignKey("site.id"), nullable=False),
     *_entity_columns(Kind.USER),
 )
-_key_indexes(user, Kind.USER, "client_id")
+_key_indexes(user, Kind.USER)
 
 TABLE_OF: dict[Kind, sa.Table] = {Kind.CLIENT: client, Kind.SITE: site, Kind.USER: user}
 

@@ -488,7 +488,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_email",
         "user_account",
-        ["key_email", "client_id"],
+        ["key_email"],
         unique=False,
         postgresql_where=sa.text("key_email IS NOT NULL"),
         sqlite_where=sa.text("key_email IS NOT NULL"),
@@ -496,7 +496,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_employee_id",
         "user_account",
-        ["key_employee_id", "client_id"],
+        ["key_employee_id"],
         unique=False,
         postgresql_where=sa.text("key_employee_id IS NOT NULL"),
         sqlite_where=sa.text("key_employee_id IS NOT NULL"),
@@ -504,7 +504,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_login",
         "user_account",
-        ["key_login", "client_id"],
+        ["key_login"],
         unique=False,
         postgresql_where=sa.text("key_login IS NOT NULL"),
         sqlite_where=sa.text("key_login IS NOT NULL"),
@@ -512,7 +512,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_mobile",
         "user_account",
-        ["key_mobile", "client_id"],
+        ["key_mobile"],
         unique=False,
         postgresql_where=sa.text("key_mobile IS NOT NULL"),
         sqlite_where=sa.text("key_mobile IS NOT NULL"),
@@ -520,7 +520,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_name",
         "user_account",
-        ["key_name", "client_id"],
+        ["key_name"],
         unique=False,
         postgresql_where=sa.text("key_name IS NOT NULL"),
         sqlite_where=sa.text("key_name IS NOT NULL"),
@@ -528,7 +528,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_phone",
         "user_account",
-        ["key_phone", "client_id"],
+        ["key_phone"],
         unique=False,
         postgresql_where=sa.text("key_phone IS NOT NULL"),
         sqlite_where=sa.text("key_phone IS NOT NULL"),
@@ -536,7 +536,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_user_account_key_third_party_id",
         "user_account",
-        ["key_third_party_id", "client_id"],
+        ["key_third_party_id"],
         unique=False,
         postgresql_where=sa.text("key_third_party_id IS NOT NULL"),
         sqlite_where=sa.text("key_third_party_id IS NOT NULL"),
