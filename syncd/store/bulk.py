@@ -61,13 +61,10 @@ def _insert_many(
     """SQLite's driver looks for an adapter of every null and every UUID, which costs more than
     storing them: leave out columns that are null in all rows, and hand over ids as bytes.
     """
-    by_column = list(zip(*rows, strict=True))
-    used = [at for at, values in enumerate(by_column) if values.count(None) < len(values)]
+    used, by_column = _without_nulls(rows)
     plain = [
-        list(map(_bytes, by_column[at]))
-        if isinstance(table.c[columns[at]].type, Id)
-        else by_column[at]
-        for at in used
+        list(map(_bytes, values)) if isinstance(table.c[columns[at]].type, Id) else values
+        for at, values in zip(used, by_column, strict=True)
     ]
     names = tuple(columns[at] for at in used)
     _cursor(conn).executemany(_insert_sql(table, names), zip(*plain, strict=True))
@@ -210,10 +207,18 @@ def _cursor(conn: Connection) -> Any:
 
 
 def _copy(conn: Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    statement = f"copy {table} ({', '.join(columns)}) from stdin"
-    with _cursor(conn) as cursor, cursor.copy(statement) as copy:
-        for row in rows:
+    used, by_column = _without_nulls(rows)
+    names = ", ".join(columns[at] for at in used)
+    with _cursor(conn) as cursor, cursor.copy(f"copy {table} ({names}) from stdin") as copy:
+        for row in zip(*by_column, strict=True):
             copy.write_row(row)
+
+
+def _without_nulls(rows: Sequence[Row]) -> tuple[list[int], list[Row]]:
+    """The places of columns that are not null in all rows, and their values column by column."""
+    by_column = list(zip(*rows, strict=True))
+    used = [at for at, values in enumerate(by_column) if values.count(None) < len(values)]
+    return used, [by_column[at] for at in used]
 
 
 @lru_cache(maxsize=64)

@@ -70,16 +70,19 @@ class Database:
 
         return _persist(attempt)
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `work` in one writing transaction, all of it again after a deadlock, a serialization
         failure, a lock or a lost connection: at most five times, with jitter. `work` must have no
-        effect outside the database.
+        effect outside the database. Not `durable`: it may be lost with the server's power, unless a
+        later transaction was not; nobody waits for a disk.
         """
 
         def attempt() -> T:
             with self.engine.connect() as conn:
                 conn.info["writes"] = True
                 with conn.begin():
+                    if not durable and self.dialect == "postgresql":
+                        conn.exec_driver_sql("set local synchronous_commit = off")
                     return work(conn)
 
         return _persist(attempt)

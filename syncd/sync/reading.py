@@ -79,10 +79,8 @@ def read_stream(step: Step, stream: Stream) -> None:
 
 
 def _known(step: Step, stream: Stream) -> dict[str, bytes | None] | None:
-    states = sweepable(stream)
-    if step.facts.count_living(stream.name, states) > KNOWN_AT_ONCE:
-        return None
-    return step.facts.all_settled(stream.name, states)
+    known = step.facts.all_settled(stream.name, sweepable(stream), KNOWN_AT_ONCE + 1)
+    return None if len(known) > KNOWN_AT_ONCE else known
 
 
 class Sorted(NamedTuple):
@@ -165,8 +163,10 @@ def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
     if stream.merge and step.cursors.get(stream.name) and not step.full:
         items = _merged(step, stream, items)
     found = digests(step.digest_key, [item[1] for item in items])
-    others = zip(found, map(settled.get, keys), strict=True)
-    odd = [at for at, (mine, theirs) in enumerate(others) if mine != theirs]
+    others = [settled.get(key) for key in keys]
+    odd = []
+    if found != others:
+        odd = [at for at, digest in enumerate(found) if digest != others[at]]
     return _sort_odd(reading, keys, [Item(*items[at], found[at]) for at in odd], settled)
 
 

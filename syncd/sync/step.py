@@ -81,13 +81,15 @@ class Step:
     """Per stream: how many of the items on all pages have a living link."""
 
     def write(self, work: Callable[[Transaction], None]) -> None:
-        """One transaction of this step; refused if the lease is lost."""
+        """One transaction of this step; refused if the lease is lost. A plan that gets lost is made
+        again, and one that is applied or reported cannot get lost: what follows it is durable.
+        """
 
         def guarded(conn: Transaction) -> None:
             self.lease.hold(self.database, conn)
             work(conn)
 
-        self.database.transact(guarded)
+        self.database.transact(guarded, durable=False)
 
     def store(self, stream: str, source_page: int, decisions: Decisions) -> None:
         """Add a page of decisions to the draft, in a transaction of its own."""
