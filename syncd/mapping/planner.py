@@ -8,6 +8,7 @@ same plan is known whatever the order of the pages.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from syncd.changes import Decisions, LinkFact, Quarantined
 from syncd.mapping.clients import plan_clients
@@ -16,7 +17,7 @@ from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.records import Location, Organization, Person, Record, Reject
-from syncd.text import all_usable_keys
+from syncd.text import usable_key
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 
@@ -92,7 +93,7 @@ class Planner:
         is_own: bool,
         page: Page,
     ) -> Candidate | None:
-        if not _references_are_usable(record):
+        if not _references_are_usable(record, is_own):
             message = "the keys that it names hold what no database can keep"
             self._reject(stream, item, Reject(item.key, "bad_key", message), page)
             return None
@@ -136,12 +137,20 @@ class Planner:
         ]
 
 
-def _references_are_usable(record: Record) -> bool:
-    """Whether every key that the record names can be looked up on every database."""
-    named = [record.key]
+def _references_are_usable(record: Record, is_own: bool) -> bool:
+    """Whether every key that the record names can be looked up on every database; its own was
+    looked at already where it is its item's.
+    """
+    usable = is_own or usable_key(record.key)
     if isinstance(record, Location):
-        named.append(record.organization)
-    elif isinstance(record, Person):
-        named += [key for key in (record.organization, record.location) if key]
-        named += [part for identity in record.identities for part in identity]
-    return all_usable_keys(named)
+        return usable and bool(record.organization) and _is_usable(record.organization)
+    if isinstance(record, Person):
+        usable = usable and _is_usable(record.organization) and _is_usable(record.location)
+        return usable and all(usable_key(part) for one in record.identities for part in one)
+    return usable
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_usable(key: str | None) -> bool:
+    """Many records name the same client and site."""
+    return not key or usable_key(key)
