@@ -28,6 +28,8 @@ class Situation(StrEnum):
 class Action(StrEnum):
     """What one change does to its entity."""
 
+    __hash__ = str.__hash__  # equal to its text, and fast
+
     CREATE = "create"
     UPDATE = "update"
     LINK = "link"  # only the tie is made or comes back; no field changes
@@ -52,6 +54,8 @@ class Effect(IntFlag):
 
 class LinkState(StrEnum):
     """Whether a tie to a record is alive. Only `alive` and `skipped` links can be settled."""
+
+    __hash__ = str.__hash__  # equal to its text, and fast
 
     ALIVE = "alive"
     SKIPPED = "skipped"  # out of scope: the item is kept, no entity is tied

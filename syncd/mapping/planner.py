@@ -58,7 +58,8 @@ class Planner:
             if chosen:
                 decide(self.context, chosen, page)
         for candidate in candidates:
-            page.notices(candidate)
+            if candidate.mapped.notices:
+                page.notices(candidate)
         if quarantined:
             self._compare_quarantine(stream, [item.key for item in items], page)
         return page.out
