@@ -328,10 +328,6 @@ class Limit(_Strict):
             raise ValueError("a share goes from 0 to 1; write 0.10 for 10 %")
         return share
 
-    def exceeded(self, number: int, population: int) -> bool:
-        """Whether `number` of `population` is more than this limit allows."""
-        return number > max(self.count, self.share * population)
-
 
 class LimitsSection(_Strict):
     """`[limits]`: how much one plan may change before it waits for a person."""

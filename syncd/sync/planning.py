@@ -16,6 +16,7 @@ from syncd.connectors.base import Stream
 from syncd.entities import KEY_FIELDS
 from syncd.errors import MappingFailed
 from syncd.failpoints import reach
+from syncd.mapping import guard
 from syncd.mapping.page import Item, digests
 from syncd.store.database import Transaction
 from syncd.store.draft import missing
@@ -85,7 +86,7 @@ def refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
     """When most of a stream cannot be mapped, the mapping is wrong, not each of the records."""
     limit = step.context.rules.mapping.limits.errors
     failures = step.planner.failures
-    if failures > max(limit.count, limit.share * max(done, 1)):
+    if failures > guard.allowed(limit, max(done, 1)):
         raise MappingFailed(
             f"{failures} of {done} records of {stream.name} cannot be read or mapped: the mapping "
             "or the source's form must be wrong; nothing was changed"

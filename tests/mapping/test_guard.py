@@ -21,7 +21,10 @@ def said(*clients: ClientCounts, **more: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("count", "share", "scope", "most"),
-    [(3, 0.1, 0, 3), (3, 0.1, 30, 3), (3, 0.1, 39, 3), (3, 0.1, 40, 4), (0, 0.0, 100, 0)],
+    [
+        *((3, 0.1, 0, 3), (3, 0.1, 30, 3), (3, 0.1, 39, 3), (3, 0.1, 40, 4)),
+        *((20, 0.5, 30, 20), (20, 0.5, 101, 50), (0, 0.0, 100, 0)),
+    ],
 )
 def test_the_larger_of_count_and_share_is_allowed(
     count: int, share: float, scope: int, most: int

@@ -248,16 +248,6 @@ def test_the_share_of_errors_may_stand_alone() -> None:
     assert mapping("[limits]\nerrors = 0.2").limits.errors == Limit(count=20, share=0.2)
 
 
-@pytest.mark.parametrize(
-    ("number", "population", "exceeded"),
-    [(20, 30, False), (21, 30, True), (50, 100, False), (51, 100, True), (0, 0, False)],
-)
-def test_a_limit_is_the_larger_of_count_and_share(
-    number: int, population: int, exceeded: bool
-) -> None:
-    assert Limit(count=20, share=0.5).exceeded(number, population) is exceeded
-
-
 # -- version ---------------------------------------------------------------------------------------
 
 
