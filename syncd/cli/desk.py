@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +18,7 @@ from syncd.errors import UsageError
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from syncd.store.answers import Found, Search
+    from syncd.store.answers import Found
     from syncd.store.database import Database
     from syncd.sync.engine import Engine
     from syncd.sync.flow import Outcome
@@ -49,17 +51,7 @@ def list_clients(
     json: AsJson = False,
 ) -> None:
     """Search clients by name, reference and address."""
-    from syncd.store import answers
-
-    search = answers.Search(query, inactive=inactive, limit=limit)
-    with session.of(context).engine() as engine:
-        found = answers.clients(engine.database, search)
-    headings = ("name", "ref", "domain", "top level", "sites", "users", "active")
-    rows = [
-        (one.name, one.ref, one.domain, one.top_level, one.sites, one.users, one.active)
-        for one in found.lines
-    ]
-    _answer("clients", found, headings, rows, json)
+    _list(context, Kind.CLIENT, query, None, inactive, limit, json)
 
 
 @sites.command("list")
@@ -73,17 +65,7 @@ def list_sites(
     json: AsJson = False,
 ) -> None:
     """Search sites by name, reference and postal address."""
-    from syncd.store import answers
-
-    with session.of(context).engine() as engine:
-        search = _search(engine.database, query, client, inactive, limit)
-        found = answers.sites(engine.database, search)
-    headings = ("client", "name", "ref", "address", "role", "users", "active")
-    rows = [
-        (one.client, one.name, one.ref, one.address, one.role, one.users, one.active)
-        for one in found.lines
-    ]
-    _answer("sites", found, headings, rows, json)
+    _list(context, Kind.SITE, query, client, inactive, limit, json)
 
 
 @users.command("list")
@@ -97,39 +79,59 @@ def list_users(
     json: AsJson = False,
 ) -> None:
     """Search users by name, e-mail, reference and the address of their site."""
-    from syncd.store import answers
-
-    with session.of(context).engine() as engine:
-        search = _search(engine.database, query, client, inactive, limit)
-        found = answers.users(engine.database, search)
-    headings = ("client", "site", "name", "e-mail", "job title", "phone", "active")
-    rows = [
-        (one.client, one.site, one.name, one.email or one.login, one.job_title, one.phone,
-         "by client or site: no" if one.active and one.barred else one.active)
-        for one in found.lines
-    ]  # fmt: skip
-    _answer("users", found, headings, rows, json)
+    _list(context, Kind.USER, query, client, inactive, limit, json)
 
 
-def _search(
-    database: Database, query: str, client: str | None, inactive: bool, limit: int
-) -> Search:
-    from syncd.store import answers
-
-    owner = finding.one(database, Kind.CLIENT, client).id if client else None
-    return answers.Search(query, owner, inactive, limit)
+def _plain(*names: str) -> dict[str, Callable[[Any], Any]]:
+    return {name.replace("_", " "): attrgetter(name) for name in names}
 
 
-def _answer(
-    what: str, found: Found[Any], headings: tuple[str, ...], rows: list[Any], json: bool
+_COLUMNS: dict[Kind, dict[str, Callable[[Any], Any]]] = {
+    Kind.CLIENT: _plain("name", "ref", "domain", "top_level", "sites", "users", "active"),
+    Kind.SITE: _plain("client", "name", "ref", "address", "role", "users", "active"),
+    Kind.USER: {
+        **_plain("client", "site", "name"),
+        "e-mail": lambda user: user.email or user.login,
+        **_plain("job_title", "phone"),
+        "active": lambda user: (
+            "by client or site: no" if user.active and user.barred else user.active
+        ),
+    },
+}
+"""Per kind: the headings of its list, and what stands below each."""
+
+
+def _list(
+    context: typer.Context,
+    kind: Kind,
+    query: str,
+    client: str | None,
+    inactive: bool,
+    limit: int,
+    json: bool,
 ) -> None:
+    from syncd.store import answers
+
+    searches: dict[Kind, Callable[..., Found[Any]]] = {
+        Kind.CLIENT: answers.clients,
+        Kind.SITE: answers.sites,
+        Kind.USER: answers.users,
+    }
+    with session.of(context).engine() as engine:
+        search = answers.Search(query, _owner(engine.database, client), inactive, limit)
+        found = searches[kind](engine.database, search)
+    _answer(kind, found, json)
+
+
+def _answer(kind: Kind, found: Found[Any], json: bool) -> None:
+    what, columns = f"{kind}s", _COLUMNS[kind]
     if json:
         as_json(**{what: found.lines, "total": found.total})
         return
-    if not rows:
+    if not found.lines:
         talk(f"no {what} found")
         return
-    table(headings, rows)
+    table(tuple(columns), [[cell(line) for cell in columns.values()] for line in found.lines])
     more(len(found.lines), found.total, "--limit 0 shows all")
 
 
@@ -257,8 +259,11 @@ def _release(
 
 
 def _meant(database: Database, kind: Kind, who: str, client: str | None) -> UUID:
-    owner = finding.one(database, Kind.CLIENT, client).id if client else None
-    return finding.one(database, kind, who, owner).id
+    return finding.one(database, kind, who, _owner(database, client)).id
+
+
+def _owner(database: Database, client: str | None) -> UUID | None:
+    return finding.one(database, Kind.CLIENT, client).id if client else None
 
 
 def _assigned(values: list[str]) -> dict[str, Any]:
