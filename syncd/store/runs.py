@@ -286,6 +286,11 @@ class Runs(Holds):
         """Set columns of a run."""
         conn.execute(sa.update(t.run).where(t.run.c.id == run).values(**values))
 
+    def forget_undo(self, conn: Connection, undo: int) -> None:
+        """What the run `undo` was to take back, if anything, can be taken back by another."""
+        undone = t.run.c.undone_by == undo
+        conn.execute(sa.update(t.run).where(undone).values(undone_by=None))
+
     def reopen(self, conn: Connection, run: int) -> None:
         """Open a closed run again: its held plan was approved."""
         self.update_run(conn, run, state=OPEN, ended_at=None)

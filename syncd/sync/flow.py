@@ -82,9 +82,10 @@ def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
 
 
 def _abandon(engine: Engine, run: int, mode: str) -> None:
-    """Lay aside what a run had not planned to the end."""
+    """Lay aside what a run had not planned to the end. An undo is never left half done."""
     steps = _due(engine, run)
-    if any(one.phase == "apply" for one in steps):
+    begun = mode == "undo" and len(steps) < len(_steps(engine, run))
+    if begun or any(one.phase == "apply" for one in steps):
         raise UsageError(
             f"run {run} was interrupted while it was being applied; finish it first: "
             + ("syncd undo" if mode == "undo" else "syncd sync")
@@ -97,10 +98,14 @@ def _abandon(engine: Engine, run: int, mode: str) -> None:
             engine.runs.update_step(
                 conn, one.id, state="cancelled", code="interrupted", reason=reason
             )
+        engine.runs.forget_undo(conn, run)
 
     engine.database.transact(work)
 
 
 def _due(engine: Engine, run: int) -> list[StepRow]:
-    steps = engine.database.query(lambda conn: engine.runs.steps(conn, run))
-    return [one for one in steps if one.state == "due"]
+    return [one for one in _steps(engine, run) if one.state == "due"]
+
+
+def _steps(engine: Engine, run: int) -> list[StepRow]:
+    return engine.database.query(lambda conn: engine.runs.steps(conn, run))

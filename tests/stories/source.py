@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from pydantic import SecretStr, ValidationError
@@ -32,6 +32,15 @@ def crowd(count: int) -> list[RawItem]:
     return [who(f"P{number}") for number in range(count)]
 
 
+def within(partition: str, items: Sequence[RawItem]) -> Sequence[RawItem]:
+    """Those of the items that a partition holds: its organization, or people of that."""
+    if not partition:
+        return items
+    return [
+        item for item in items if json.loads(item.raw).get("organization", item.key) == partition
+    ]
+
+
 def _parser(model: type[Record]) -> Any:
     def parse(data: bytes) -> Sequence[Record | Reject]:
         try:
@@ -57,6 +66,8 @@ class Source:
     organizations: list[RawItem] = field(
         default_factory=lambda: [raw("acme", name="Acme"), raw("bolt", name="Bolt")]
     )
+    partitions: list[str] = field(default_factory=list)
+    """Keys of organizations, each with its people a partition; none: all of it is one."""
     page_size: int = 100
     pages: list[Page] | None = None
     """The people's pages, one by one, instead of `people`."""
@@ -68,6 +79,8 @@ class Source:
     """Raised one by one, each in the middle of a read of people, before its second page."""
     refusal: Exception | None = None
     """Raised by every check."""
+    hidden: Exception | None = None
+    """Raised instead of telling the partitions."""
     asked: list[str | None] = field(default_factory=list)
     """The cursor of every read of people."""
     between: Any = None
@@ -78,7 +91,12 @@ class Source:
         if self.refusal:
             raise self.refusal
 
-    def read_people(self, cursor: str | None) -> Iterator[Page]:
+    def list_partitions(self) -> Iterator[Partition]:
+        if self.hidden:
+            raise self.hidden
+        yield from (Partition(key, key) for key in self.partitions)
+
+    def read_people(self, partition: str, cursor: str | None) -> Iterator[Page]:
         self.asked.append(cursor)
         if cursor in self.expired:
             from syncd.errors import CursorExpired
@@ -90,7 +108,7 @@ class Source:
                     raise self.faults.pop(0)
                 if self.between:
                     self.between()
-            yield page
+            yield replace(page, items=within(partition, page.items))
 
     def _pages(self) -> list[Page]:
         if self.pages is not None:
@@ -111,12 +129,15 @@ class Source:
             def check(self) -> None:
                 source.check()
 
+            def partitions(self) -> Iterator[Partition]:
+                return source.list_partitions()
+
             def deletes(self, stream: base.Stream) -> Deletes:
                 return source.deletes if stream.name == "people" else Deletes.UNKNOWN
 
             @stream(Organization, parse=_parser(Organization), repeats=self.repeats)
-            def organizations(self, _partition: Partition, _cursor: str | None) -> Iterator[Page]:
-                yield Page(source.organizations)
+            def organizations(self, partition: Partition, _cursor: str | None) -> Iterator[Page]:
+                yield Page(within(partition.key, source.organizations))
 
             @stream(
                 Person,
@@ -125,8 +146,8 @@ class Source:
                 repeats=self.repeats,
                 incremental=True,
             )
-            def people(self, _partition: Partition, cursor: str | None) -> Iterator[Page]:
-                return source.read_people(cursor)
+            def people(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+                return source.read_people(partition.key, cursor)
 
         return InMemory
 

@@ -9,7 +9,10 @@ from syncd.connectors.base import Deletes, Page
 from syncd.entities import Kind
 from syncd.errors import UsageError
 from syncd.store import tables as t
-from syncd.sync import editing
+from syncd.store.history import Undoable
+from syncd.store.runs import StepRow
+from syncd.sync import editing, undoing
+from syncd.sync.engine import Engine
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, gone, who
 
@@ -183,6 +186,58 @@ def test_a_run_is_undone_once_and_only_if_it_did_something(desk: Desk) -> None:
             desk.undo(run)
     with pytest.raises(UsageError, match="mode undo"):
         desk.undo(undone.run)
+
+
+class PowerCut(BaseException):
+    """Nothing in the engine catches it."""
+
+
+def cut(*_: object) -> None:
+    raise PowerCut
+
+
+def test_an_undo_that_died_before_it_planned_and_was_laid_aside_can_be_asked_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sync([person("Ada", Title="Clerk")])
+    before = desk.living()
+    outcome = desk.sync([person("Ada", Title="Head")])
+    with monkeypatch.context() as patch:
+        patch.setattr(undoing, "_draft", cut)
+        with pytest.raises(PowerCut):
+            desk.undo(outcome.run)
+    desk.resume()
+    desk.plan()  # lays aside what the undo had begun
+
+    again = desk.undo(outcome.run)
+
+    assert again.state == "succeeded"
+    assert desk.living() == before
+
+
+def test_an_undo_that_died_when_a_part_was_back_already_is_finished_first(
+    desk: Desk, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.partitions = ["acme", "bolt"]
+    source.people = [who("Ada"), who("Bob", "bolt")]
+    outcome = desk.sync()
+    take_back, done = undoing._undo_step, []
+
+    def the_first_only(engine: Engine, target: Undoable, step: StepRow) -> None:
+        if done:
+            raise PowerCut
+        done.append(step)
+        take_back(engine, target, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(undoing, "_undo_step", the_first_only)
+        with pytest.raises(PowerCut):
+            desk.undo(outcome.run)
+    desk.resume()
+
+    with pytest.raises(UsageError, match="finish it first: syncd undo"):
+        desk.plan()
+    assert desk.undo(outcome.run).state == "succeeded"
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
