@@ -5,15 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from syncd.connectors.base import DEFAULT_PARTITION, Connector
-from syncd.errors import UsageError
+from syncd.connectors.base import DEFAULT_PARTITION, Connector, Partition
+from syncd.errors import AuthFailed, UsageError
 from syncd.failpoints import reach
+from syncd.log import redact_text
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
-from syncd.sync.walking import claim, release, work_on
+from syncd.sync.walking import claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "sync", "work_on"]
 
@@ -53,7 +54,7 @@ def _resume_or_open(
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and _take_over(engine, left[0], left[1], mode):
         return left[0]
-    partitions = list(connector.partitions()) or [DEFAULT_PARTITION]
+    partitions = _partitions(engine, row.name, connector)
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, row.id, mode, actor)
@@ -64,6 +65,15 @@ def _resume_or_open(
         return run
 
     return engine.runs.opened(work)
+
+
+def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:
+    try:
+        return list(connector.partitions()) or [DEFAULT_PARTITION]
+    except AuthFailed as error:  # no step is there that could end badly
+        said = redact_text(str(error))
+        pause_refused(engine, name, said)
+        raise AuthFailed(said) from None
 
 
 def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:

@@ -262,12 +262,17 @@ def _end_badly(engine: Engine, name: str, row: StepRow, error: SyncdError) -> No
     said = redact_text(str(error))  # a provider may repeat in its errors what it was sent
     _fail(engine, row, state, error.code, said)
     if isinstance(error, AuthFailed):
-        connection = engine.runs.ensure_connection(name, "")
-        engine.database.transact(
-            lambda conn: engine.runs.set_connection_state(
-                conn, connection.id, "paused", f"reconnect: {said}"
-            )
+        pause_refused(engine, name, said)
+
+
+def pause_refused(engine: Engine, name: str, said: str) -> None:
+    """Keep a connection whose credentials are refused from asking again. `said` is redacted."""
+    connection = engine.runs.ensure_connection(name, "")
+    engine.database.transact(
+        lambda conn: engine.runs.set_connection_state(
+            conn, connection.id, "paused", f"reconnect: {said}"
         )
+    )
 
 
 def _fail(engine: Engine, row: StepRow, state: str, code: str, reason: str) -> None:

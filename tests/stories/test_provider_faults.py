@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from syncd.cli import exits
+from syncd.cli.exits import Exit
 from syncd.connectors.base import Deletes, Page, RawItem, Repeats
 from syncd.errors import (
     AccessLost,
@@ -94,6 +96,26 @@ def test_refused_credentials_pause_the_connection_until_someone_resumes_it(
     source.refusal = None
     desk.resume()
     assert desk.sync().state == "succeeded"
+
+
+def test_credentials_that_are_refused_before_any_step_is_known_pause_the_connection_too(
+    desk: Desk, source: Source
+) -> None:
+    """A21, R4: what could be a token stays out of what is kept and of what is said."""
+    source.hidden = AuthFailed("invalid_grant, refresh_token=canary-7f3a91")
+
+    with pytest.raises(AuthFailed, match="invalid_grant") as refused:
+        desk.sync()
+
+    state, reason = desk.connection_state()
+    assert (state, str(reason).partition(",")[0]) == ("paused", "reconnect: invalid_grant")
+    assert "canary-7f3a91" not in f"{reason} {refused.value}"
+    assert exits.of_error(refused.value) is Exit.UNREACHABLE
+    with pytest.raises(UsageError, match="paused"):
+        desk.sync()
+    source.hidden = None
+    desk.resume()
+    assert desk.sync().code == "read_nobody"
 
 
 def test_a_throttled_read_ends_as_throttled_and_keeps_its_place(desk: Desk, source: Source) -> None:
