@@ -359,12 +359,26 @@ class Draft:
             conn.execute(
                 sa.delete(t.change).where(c.step_id == self.step, self.database.among(c.seq, chunk))
             )
-        entities = [one.entity for one in dropped if one.entity]
-        if entities:
-            k = t.draft_key.c
-            where = self.database.among(k.entity_id, entities)
-            conn.execute(sa.delete(t.draft_key).where(k.step_id == self.step, where))
+        self._forget_unsaid_keys(conn, [one.entity for one in dropped if one.entity])
         return dropped
+
+    def _forget_unsaid_keys(self, conn: Connection, entities: Sequence[UUID]) -> None:
+        """Forget keys of entities that no change gives any more: where a source repeats a record,
+        another occurrence may still give them.
+        """
+        c, k = t.change.c, t.draft_key.c
+        for chunk in bulk.chunks(entities):
+            these = self.database.among(c.entity_id, chunk)
+            changes = sa.select(c.entity_id, c.after).where(c.step_id == self.step, these)
+            said = {(row[0], name) for row in conn.execute(changes) for name in row[1]}
+            these = self.database.among(k.entity_id, chunk)
+            planned = sa.select(k.entity_id, k.field).where(k.step_id == self.step, these)
+            unsaid: dict[str, list[UUID]] = {}
+            for entity, field in conn.execute(planned):
+                if (entity, field) not in said:
+                    unsaid.setdefault(field, []).append(entity)
+            for field, ids in unsaid.items():
+                self._forget_keys(conn, ids, [field])
 
 
 def is_empty(decisions: Decisions) -> bool:

@@ -268,6 +268,41 @@ def test_of_several_states_of_one_record_the_last_one_counts(
     assert outcome.state == "succeeded"
 
 
+@pytest.mark.parametrize("first", [{"mail": "x@acme.example"}, {"job_title": "early"}])
+def test_the_last_state_of_a_record_says_which_keys_others_may_have(
+    desk: Desk, source: Source, first: dict[str, str]
+) -> None:
+    """A28: Zoe takes over the address that Ada gives up, however often Ada is told."""
+    source.people, bob = [who("Ada"), who("Bob")], who("Bob", mail="bobby@acme.example")
+    desk.sync()
+    zoe = who("Zoe", mail="ada@acme.example")
+    last = who("Ada", mail="byron@acme.example")
+    source.pages = [Page([who("Ada", **first), bob]), Page([last]), Page([zoe])]
+
+    outcome = desk.sync()
+
+    assert desk.quarantine() == {}
+    assert desk.user("Ada").values["email"] == "byron@acme.example"
+    assert desk.user("Zoe").values["email"] == "ada@acme.example"
+    assert outcome.state == "succeeded"
+
+
+def test_a_key_that_a_record_gave_up_only_for_a_while_is_not_free(
+    desk: Desk, source: Source
+) -> None:
+    """A28"""
+    source.people = [who("Ada")]
+    desk.sync()
+    for_a_while = who("Ada", mail="byron@acme.example")
+    last = who("Ada", job_title="last")
+    source.pages = [Page([for_a_while]), Page([last]), Page([who("Zoe", mail="ada@acme.example")])]
+
+    desk.sync()
+
+    assert desk.quarantine() == {"zoe": "ambiguous_user"}
+    assert desk.user("Ada").values["email"] == "ada@acme.example"
+
+
 def test_a_record_that_changed_and_changed_back_is_not_touched(desk: Desk, source: Source) -> None:
     """A28"""
     source.people = [EARLY]
