@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -37,8 +37,8 @@ class Body(msgspec.Struct, array_like=True):
     links: list[LinkWrite]
     quarantined: list[Quarantined]
     healed: list[tuple[str, str]]
-    origins: list[int]
-    """The read page of each link, where they come from several."""
+    origins: dict[str, int]
+    """The read page of each key, where they come from several."""
     creations: dict[Kind, list[list[Any]]]
     """What is to be inserted: its place among the page's changes, its id, and its row."""
     identities: list[tuple[int, str, str, Any]]
@@ -61,9 +61,9 @@ class DraftPage(NamedTuple):
     source_page: int
     body: Body
 
-    def origin(self, at: int) -> int:
-        """The read page that led to the link at this place."""
-        return self.body.origins[at] if self.body.origins else self.source_page
+    def origin(self, key: str) -> int:
+        """The read page that led to what the page says of this key."""
+        return self.body.origins.get(key, self.source_page)
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ _body_in = msgspec.msgpack.Decoder(Body)
 _pairs_in = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 _pack = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 NOBODY = _pack([])
+_ONE_PAGE: Mapping[str, int] = {}
 
 
 class Draft:
@@ -106,10 +107,10 @@ class Draft:
         stream: str,
         source_page: int,
         decisions: Decisions,
-        origins: Sequence[int] = (),
+        origins: Mapping[str, int] = _ONE_PAGE,
     ) -> None:
         """Store the decisions of a page; nothing at all for a page without any. `origins`: the
-        read page of each link, if they differ.
+        read page of each key, if they differ.
 
         The caller advances with `advance` once its transaction is committed.
         """
@@ -134,7 +135,7 @@ class Draft:
             )
         )
 
-    def _body(self, decisions: Decisions, origins: Sequence[int]) -> Body:
+    def _body(self, decisions: Decisions, origins: Mapping[str, int]) -> Body:
         creations: dict[Kind, list[list[Any]]] = {}
         identities = []
         packed = self.database.dialect == "sqlite"
@@ -148,7 +149,7 @@ class Draft:
             decisions.links,
             decisions.quarantined,
             decisions.healed,
-            list(origins),
+            dict(origins),
             creations,
             identities,
         )
@@ -347,9 +348,7 @@ class Draft:
     def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
         """Take links, and the changes that belong to them, out of a page; the links."""
         dropped = [page.body.links[place] for place in places]
-        kept = [at for at in range(len(page.body.links)) if at not in places]
-        page.body.links = [page.body.links[at] for at in kept]
-        page.body.origins = [page.body.origins[at] for at in kept if page.body.origins]
+        page.body.links = [one for at, one in enumerate(page.body.links) if at not in places]
         changes = {one.change for one in dropped if one.change >= 0}
         page.body.without_creations(changes)
         seqs = [page.first_seq + change for change in sorted(changes)]

@@ -6,6 +6,7 @@ or take on in the same plan is known, whatever the order of the pages.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -54,12 +55,12 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
         decisions = step.planner.plan(
             stream.name, stream.parse, waiting.items, links, has_quarantine
         )
+    _remember_misfits(step, stream, waiting, decisions)
     reach("read.changed.planned")
-    origins = [waiting.pages.get(link.key, PAGE_OF_CHANGES) for link in decisions.links]
     key_changes = [row for change in decisions.changes for row in _key_changes(change)]
 
     def write(conn: Transaction) -> None:
-        step.draft.add(conn, stream.name, PAGE_OF_CHANGES, decisions, origins)
+        step.draft.add(conn, stream.name, PAGE_OF_CHANGES, decisions, waiting.pages)
         if key_changes:
             step.draft.add_keys(conn, key_changes)
 
@@ -69,6 +70,14 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
     step.facts.plans_keys = step.facts.plans_keys or bool(key_changes)
     waiting.clear()
     reach("read.changed.stored")
+
+
+def _remember_misfits(step: Step, stream: Stream, waiting: Waiting, out: Decisions) -> None:
+    linked = {link.key for link in out.links if link.stream == stream.name}
+    for item in waiting.items:
+        if item.key not in linked:
+            known = step.misfits.setdefault(stream.name, array("q"))
+            known.extend((waiting.pages[item.key], hash(item.key), hash(item.raw)))
 
 
 def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | None]]:

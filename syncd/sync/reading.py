@@ -8,6 +8,7 @@ makes decisions of both. Tombstones and rejects are decided with their page.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -99,6 +100,8 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
     with step.facts.open():
         step.stop_if_cancelled()
         found = _sort(reading, items)
+        if reading.has_quarantine:
+            _heal_settled(step, stream, page, found, decided.out)
         _plan_tombstones(step, stream, page, decided, found.keys)
         _set_rejects_aside(step, stream, page, decided.out, found.keys)
     reach("read.page.planned")
@@ -118,6 +121,14 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
         if reading.waiting.is_full(item.key, step.batch):
             plan_changed(step, stream, reading.waiting, reading.has_quarantine)
         reading.waiting.add(number, item)
+
+
+def _heal_settled(step: Step, stream: Stream, page: Page, found: Sorted, out: Decisions) -> None:
+    """Who is in quarantine and says again what is settled has nothing to wait for."""
+    busy = {item.key for item in found.changed} | {key for key, _ in found.newcomers}
+    busy |= {reject.key for reject in page.rejects if reject.key}
+    settled = [key for key in found.keys if key not in busy]
+    out.healed += [(stream.name, key) for key in step.facts.quarantined(stream.name, settled)]
 
 
 def _with_usable_keys(page: Page, number: int) -> Page:
@@ -230,6 +241,8 @@ def _set_rejects_aside(
         step.keyless = step.keyless or not usable
         key = reject.key if usable and reject.key else f"({reject.where or 'no key'})"
         keys.append(key)
+        if usable and stream.repeats is Repeats.CONFLICT:
+            step.refused.setdefault(stream.name, array("q")).append(hash(key))
         message = f"{reject.where}: {reject.message}" if reject.where else reject.message
         aside.append(
             Quarantined(stream.name, key, reject.reason, message, tuple(reject.fields), None)

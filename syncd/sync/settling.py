@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
@@ -46,13 +46,14 @@ def is_proven(step: Step) -> bool:
 
 @dataclass(slots=True)
 class Occurrence:
-    """Where a repeated key stands: the read page, its raw bytes or digest (None: settled), and its
-    decision in the draft.
+    """Where a repeated key stands: the read page, its raw bytes or their hash (None: settled), its
+    decision in the draft, and the draft pages that set it aside or take it out of quarantine.
     """
 
     page: int
-    content: bytes | None = None
+    content: bytes | int | None = None
     draft: tuple[int, int] | None = None
+    told: set[int] = field(default_factory=set)
 
 
 Keep = Callable[[str, int], bool]
@@ -62,57 +63,99 @@ def resolve_repeats(step: Step, stream: Stream) -> Keep | None:
     """Settle keys that one read held more than once; tells which newcomers of which page stay, or
     None if all do.
     """
+    names = {hash(key): key for key in step.conflicted.get(stream.name, ())}
+    conflicted = set(names)
+    found: dict[int, list[Occurrence]] = defaultdict(list)
     with step.facts.open():
-        conn = step.facts.conn
-        again = repeated(step.draft.seen(conn, stream.name))
-        conflicted = step.conflicted.get(stream.name, set())
-        again |= {hash(key) for key in conflicted}
+        again = repeated(step.draft.seen(step.facts.conn, stream.name)) | conflicted
         if not again:
             return None
         step.repeating.add(stream.name)
-        names, found = _occurrences(step, stream, again)
+        conflicted |= again.intersection(step.refused.get(stream.name, ()))
+        for (_, one), place in _occurrences(step, stream, again, names).items():
+            found[one].append(place)
     stays: dict[int, int] = {}
     dropped: dict[int, set[int]] = defaultdict(set)
+    retracted: dict[int, set[str]] = defaultdict(set)
     aside = []
     for one, places in found.items():
         key = names.get(one, "")
-        winner = None if key in conflicted else _winner(stream.repeats, places)
+        winner = None if one in conflicted else _winner(stream.repeats, places)
         if winner is None and stream.repeats is Repeats.CONFLICT:
             aside.append(_duplicate(stream, key))
         stays[one] = winner.page if winner else -1
         for place in places:
             if place is not winner and place.draft:
                 dropped[place.draft[0]].add(place.draft[1])
+            if place is not winner:
+                for page in place.told:
+                    retracted[page].add(key)
+    _retract(step, retracted)
     _drop(step, dropped, lambda _links: [])
     _set_aside(step, stream, aside)
     reach("settle.repeats")
     return lambda key, page: stays.get(hash(key), page) == page
 
 
-def _occurrences(
-    step: Step, stream: Stream, again: set[int]
-) -> tuple[dict[int, str], dict[int, list[Occurrence]]]:
-    names: dict[int, str] = {}
-    places: dict[tuple[int, int], Occurrence] = {}
-    found: dict[int, list[Occurrence]] = defaultdict(list)
-    conn = step.facts.conn
-    for seen in step.draft.seen_pages(conn, stream.name):
+Places = dict[tuple[int, int], Occurrence]
+"""By read page and hash of key; in the order of the read."""
+
+
+def _occurrences(step: Step, stream: Stream, again: set[int], names: dict[int, str]) -> Places:
+    """Where the repeated keys stand; `names` grows by what they are called."""
+    places: Places = {}
+    for seen in step.draft.seen_pages(step.facts.conn, stream.name):
         hashes = array("q")
         hashes.frombytes(seen.keys)
         for one in again.intersection(hashes):
             places[seen.page, one] = Occurrence(seen.page)
-            found[one].append(places[seen.page, one])
         for key, raw in seen.newcomers:
             if hash(key) in again:
                 names[hash(key)] = key
                 places[seen.page, hash(key)].content = raw
-    for page in step.draft.pages(conn, stream.name):
-        for at, link in enumerate(page.body.links):
-            spot = places.get((page.origin(at), hash(link.key)))
-            if spot is not None:
-                names[hash(link.key)] = link.key
-                spot.content, spot.draft = link.raw, (page.page, at)
-    return names, found
+    misfits = step.misfits.get(stream.name, array("q"))
+    for number, one, content in zip(misfits[::3], misfits[1::3], misfits[2::3], strict=True):
+        if one in again:
+            places[number, one].content = content
+    for page in step.draft.pages(step.facts.conn, stream.name):
+        _add_decisions(page, places, names)
+    if again - names.keys():  # what is in quarantine for the same reason is not told again
+        for aside in step.facts.quarantine_items(stream.name):
+            names |= {hash(key): key for key, _ in aside if hash(key) in again}
+    return places
+
+
+def _add_decisions(page: DraftPage, places: Places, names: dict[int, str]) -> None:
+    """Note on occurrences what their draft page decided about them."""
+    for at, link in enumerate(page.body.links):
+        spot = places.get((page.origin(link.key), hash(link.key)))
+        if spot is not None:
+            names[hash(link.key)] = link.key
+            spot.content, spot.draft = link.raw, (page.page, at)
+    for key in _told(page):
+        spot = places.get((page.origin(key), hash(key)))
+        if spot is not None:
+            names[hash(key)] = key
+            spot.told.add(page.page)
+
+
+def _told(page: DraftPage) -> list[str]:
+    """Keys that a draft page sets aside or takes out of quarantine."""
+    aside = [one.key for one in page.body.quarantined if one.stream == page.stream]
+    return aside + [key for stream, key in page.body.healed if stream == page.stream]
+
+
+def _retract(step: Step, retracted: dict[int, set[str]]) -> None:
+    """Take back what pages say about the quarantine of keys on which another one decides."""
+    for number, keys in sorted(retracted.items()):
+        with step.facts.open():
+            page = step.draft.page(step.facts.conn, number)
+        body, these = page.body, {(page.stream, key) for key in keys}
+        stays = [one for one in body.quarantined if (one.stream, one.key) not in these]
+        step.counts["quarantined"] -= len(body.quarantined) - len(stays)
+        body.quarantined = stays
+        body.healed = [pair for pair in body.healed if pair not in these]
+        step.write(lambda conn, page=page: step.draft.rewrite(conn, page))  # type: ignore[misc]
 
 
 def _winner(repeats: Repeats, places: Sequence[Occurrence]) -> Occurrence | None:

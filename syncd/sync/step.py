@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,12 @@ class Step:
     """Streams that held a key more than once."""
     living_seen: Counter[str] = field(default_factory=Counter)
     """Per stream: how many of the items on all pages have a living link."""
+    refused: dict[str, array[int]] = field(default_factory=dict)
+    """Per stream where a key may not repeat: hashes of keys that came without any item."""
+    misfits: dict[str, array[int]] = field(default_factory=dict)
+    """Per stream, flat: page, hash of key and of bytes of linked items that could not be planned.
+    Without them two items of one key, of which one is set aside and one settled, look equal.
+    """
 
     def write(self, work: Callable[[Transaction], None]) -> None:
         """One transaction of this step; refused if the lease is lost. A plan that gets lost is made

@@ -328,6 +328,126 @@ def test_where_no_key_may_repeat_different_content_is_not_believed(
     assert desk.quarantine() == {"ada": "duplicate_key"}
 
 
+REFUSED = Page([], rejects=[Reject("ada", "bad_value", "cannot be cut into an item")])
+BROKEN = Page([raw("ada", display_name=5)])
+GOOD = Page([who("Ada")])
+
+
+def _one_page(*pages: Page) -> list[Page]:
+    items = [item for page in pages for item in page.items]
+    return [Page(items, rejects=[one for page in pages for one in page.rejects])]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("bad", [REFUSED, BROKEN], ids=["refused", "broken"])
+@pytest.mark.parametrize("same_page", [True, False])
+@pytest.mark.parametrize("good_first", [True, False])
+def test_a_key_that_stands_beside_something_unreadable_is_not_believed(
+    desk: Desk, source: Source, known: bool, bad: Page, same_page: bool, good_first: bool
+) -> None:
+    """B01, R7: what cannot be read may be anybody, whether it comes before or after."""
+    source.repeats = Repeats.CONFLICT
+    source.people = [who("Ada"), who("Bob")] if known else [who("Bob")]
+    desk.sync()
+    both = [GOOD, bad] if good_first else [bad, GOOD]
+    source.pages = [*(_one_page(*both) if same_page else both), Page([who("Bob")])]
+
+    first = desk.sync()
+
+    assert desk.names() == (["Ada", "Bob"] if known else ["Bob"])
+    assert desk.quarantine() == {"ada": "duplicate_key"}
+    assert first.counts["quarantined"] == 1
+    before = desk.rows()
+    again = desk.sync()
+    assert desk.rows() == before
+    assert again.counts["quarantined"] == 0
+    source.pages = [GOOD, Page([who("Bob")])]
+    assert desk.sync().state == "succeeded"
+    assert desk.names() == ["Ada", "Bob"]
+    assert desk.quarantine() == {}
+
+
+@pytest.mark.parametrize("was_bad_before", [True, False])
+def test_a_key_that_is_unreadable_twice_is_told_once(
+    desk: Desk, source: Source, was_bad_before: bool
+) -> None:
+    """A31: the same bytes on two pages are one item, whatever they hold."""
+    source.repeats, source.people = Repeats.CONFLICT, [who("Ada"), who("Bob")]
+    desk.sync()
+    if was_bad_before:
+        source.pages = [BROKEN, Page([who("Bob")])]
+        desk.sync()
+    source.pages = [BROKEN, Page([who("Bob")]), BROKEN]
+
+    outcome = desk.sync()
+
+    assert desk.quarantine() == {"ada": "bad_value"}
+    assert outcome.counts["quarantined"] == (0 if was_bad_before else 1)
+
+
+def test_a_key_that_one_page_both_refuses_and_holds_broken_is_told_once(
+    desk: Desk, source: Source
+) -> None:
+    source.repeats, source.people = Repeats.CONFLICT, [who("Ada"), who("Bob")]
+    desk.sync()
+    source.pages = [*_one_page(REFUSED, BROKEN), Page([who("Bob")])]
+
+    outcome = desk.sync()
+
+    assert desk.quarantine() == {"ada": "duplicate_key"}
+    assert outcome.counts["quarantined"] == 1
+    assert desk.sync().counts["quarantined"] == 0
+
+
+@pytest.mark.parametrize("good_first", [True, False])
+def test_what_was_unreadable_before_makes_its_key_no_more_believable(
+    desk: Desk, source: Source, good_first: bool
+) -> None:
+    source.repeats, source.people = Repeats.CONFLICT, [who("Ada"), who("Bob")]
+    desk.sync()
+    source.pages = [REFUSED, Page([who("Bob")])]
+    desk.sync()
+    assert desk.quarantine() == {"ada": "bad_value"}
+    both = [GOOD, REFUSED] if good_first else [REFUSED, GOOD]
+    source.pages = [*both, Page([who("Bob")])]
+
+    desk.sync()
+
+    assert desk.quarantine() == {"ada": "duplicate_key"}
+
+
+def test_where_a_key_may_repeat_its_last_readable_state_leaves_no_quarantine(
+    desk: Desk, source: Source
+) -> None:
+    """A28"""
+    source.people = [who("Ada")]
+    desk.sync()
+    source.pages = [BROKEN, Page([LATE])]
+
+    outcome = desk.sync()
+
+    assert desk.user("Ada").values["job_title"] == "late"
+    assert desk.quarantine() == {}
+    assert outcome.state == "succeeded"
+
+
+def test_a_record_that_is_again_what_it_was_before_it_broke_leaves_quarantine(
+    desk: Desk, source: Source
+) -> None:
+    """R7"""
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    source.pages = [BROKEN, Page([who("Bob")])]
+    desk.sync()
+    assert desk.quarantine() == {"ada": "bad_value"}
+    source.pages = [GOOD, Page([who("Bob")])]
+
+    outcome = desk.sync()
+
+    assert desk.quarantine() == {}
+    assert outcome.state == "succeeded"
+
+
 @pytest.mark.parametrize("same_page", [True, False])
 def test_a_record_that_went_away_and_returned_stays(
     desk: Desk, source: Source, same_page: bool
