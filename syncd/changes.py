@@ -170,7 +170,9 @@ class Decisions:
     """(stream, key) of items that were in quarantine and are not any more."""
     notices: list[Notice] = field(default_factory=list)
     claims: list[tuple[int, int]] = field(default_factory=list)
-    """(hash of a claimed user or unique key, index of the claiming link in `links`)."""
+    """(hash of a claimed user or unique key, index of the claiming link in `links`); ~index where
+    the record is linked already and so loses what it claims, not its place.
+    """
 
 
 @dataclass(frozen=True, slots=True)

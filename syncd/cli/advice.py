@@ -17,6 +17,7 @@ _ADVICE = {
     "ragged_row": "give the row one cell for each heading; put quotes around a cell with commas",
     "required": "fill in this field in the source",
     "same_name": 'add "name" to [client] match if that is proof enough, or give both the same ref',
+    "shared_identity": "let one record only have this identity in the source",
     "shared_key": "give each of them a key of its own in the source",
     "too_long": "shorten this field in the source",
     "type": "correct this field in the source, or how the mapping reads it",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -66,10 +66,15 @@ def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) ->
     scope = subject.scope.int if subject.scope else 0
     for rule in rules:
         if rule == ("identity",):
-            made += [hash((kind, rule, identity)) for identity in subject.identities]
+            made += identity_claims(subject.identities)
         elif values := _values(subject, rule):
             made.append(hash((kind, rule, scope, values)))
     return made
+
+
+def identity_claims(identities: Iterable[Sequence[str]]) -> set[int]:
+    """What a record claims that gains these identities, as `claims` says it."""
+    return {hash((Kind.USER, "identity", *one)) for one in identities}
 
 
 def _values(subject: Subject, rule: Rule) -> KeyTuple | None:

@@ -9,7 +9,7 @@ from syncd import keys
 from syncd.changes import Action, Effect, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.gone import rule_for
-from syncd.mapping.match import Match, Subject, claims, correlate
+from syncd.mapping.match import Match, Subject, claims, correlate, identity_claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
@@ -17,6 +17,7 @@ from syncd.mapping.view import ClientRef
 from syncd.records import Person
 
 OUT_OF_SCOPE = "out_of_scope"
+RETURNED = "it is back in the source"
 
 
 def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
@@ -54,10 +55,12 @@ def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Pa
     for one, user, client in placed:
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
-        elif user.retired:
-            _create(work, one, client, page, NEW, user.id)
+            continue
+        if user.retired:
+            link = _create(work, one, client, page, NEW, user.id)
         else:
-            _update(work, one, user, client, page, NEW, user.id in elsewhere)
+            link = _update(work, one, user, client, page, NEW, user.id in elsewhere)
+        page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
 
 
 def _update(
@@ -89,7 +92,7 @@ def _update(
         return page.link(one, user.id, note=_scope_note(one))
     if not diff:
         action = Action.LINK
-        reason = reason if match.rule else "it is back in the source"
+        reason = reason if match.rule else RETURNED
     change = update(one, user, diff, action, reason)
     change.client = client.id
     change.rule = match.rule
@@ -166,8 +169,9 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
     for found, match in zip(placed, matches, strict=True):
         link = _decide(work, found, match, stored, elsewhere, page)
         if link is not None:
-            for claim in claims(Kind.USER, rules, found.subject, match):
-                page.out.claims.append((claim, link))
+            made = {*claims(Kind.USER, rules, found.subject, match)}
+            made |= identity_claims(_gained(page, link))  # unique, whatever the mapping matches by
+            page.out.claims += [(claim, link) for claim in made]
 
 
 def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
@@ -278,3 +282,10 @@ def _add_identities(work: Context, one: Candidate, diff: Difference) -> None:
     free = _free_identities(work, one)
     if free:
         diff.set("identities", [], free)
+
+
+def _gained(page: Page, link: int) -> list[list[str]]:
+    """The identities that the change of a link gives to its user."""
+    change = page.out.links[link].change
+    found: list[list[str]] = []
+    return page.out.changes[change].after.get("identities", found) if change >= 0 else found

@@ -7,6 +7,7 @@ They only mean something within their process, so a read that was interrupted st
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -333,7 +334,7 @@ class Draft:
     def claimants(
         self, conn: Connection, stream: str, contested: Collection[int]
     ) -> dict[int, set[int]]:
-        """Which links of which pages hold one of the claims: page -> places."""
+        """Which links of which pages hold one of the claims: page -> places, as they claimed."""
         c = t.draft_page.c
         query = sa.select(c.page, c.claims).where(c.step_id == self.step, c.stream == stream)
         found: dict[int, set[int]] = {}
@@ -359,7 +360,23 @@ class Draft:
                 sa.delete(t.change).where(c.step_id == self.step, self.database.among(c.seq, chunk))
             )
         self._forget_unsaid_keys(conn, [one.entity for one in dropped if one.entity])
+        self._renumber_claims(conn, page.page, places)
         return dropped
+
+    def _renumber_claims(self, conn: Connection, page: int, dropped: Collection[int]) -> None:
+        """Claims of dropped links go with them; those of the others follow their links."""
+        c = t.draft_page.c
+        where = sa.and_(c.step_id == self.step, c.page == page)
+        flat = array("q")
+        flat.frombytes(conn.execute(sa.select(c.claims).where(where)).scalar_one())
+        gone, kept = sorted(dropped), []
+        for claim, at in zip(flat[::2], flat[1::2], strict=True):
+            place = at if at >= 0 else ~at
+            if place not in dropped:
+                place -= bisect_left(gone, place)
+                kept.append((claim, place if at >= 0 else ~place))
+        if flat:
+            conn.execute(sa.update(t.draft_page).where(where).values(claims=_flat(kept)))
 
     def _forget_unsaid_keys(self, conn: Connection, entities: Sequence[UUID]) -> None:
         """Forget keys of entities that no change gives any more: where a source repeats a record,

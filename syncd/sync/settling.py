@@ -16,6 +16,7 @@ from syncd.mapping.page import Page
 from syncd.mapping.sites import fallback_site
 from syncd.store.database import Transaction
 from syncd.store.draft import DraftPage, missing, repeated
+from syncd.sync.contested import leave_out
 from syncd.sync.step import PAGE_OF_SETTLING, Progress, Step
 
 DUPLICATE = "duplicate_key"
@@ -170,22 +171,28 @@ def _duplicate(stream: Stream, key: str) -> Quarantined:
     return Quarantined(stream.name, key, DUPLICATE, message, (), None)
 
 
-# -- several newcomers, one claim ------------------------------------------------------------------
+# -- several records, one claim --------------------------------------------------------------------
 
 
 def resolve_conflicts(step: Step, stream: Stream) -> None:
-    """Set aside all newcomers of the stream that claim the same entity or the same unique key."""
+    """Set aside all newcomers of the stream that claim the same entity or the same unique key. Who
+    is linked already stays, without the identity that others claim as well.
+    """
     with step.facts.open():
         contested = step.draft.contested(step.facts.conn, stream.name)
         if not contested:
             return
         places = step.draft.claimants(step.facts.conn, stream.name, contested)
+    linked = {page: {~at for at in found if at < 0} for page, found in places.items()}
+    dropped = leave_out(step, contested, linked)
+    for page, found in places.items():
+        dropped[page] |= {at for at in found if at >= 0}
 
     def aside(links: Sequence[LinkWrite]) -> list[Quarantined]:
-        return [_shared(stream, link) for link in links]
+        return [_shared(stream, link) for link in links if link.change >= 0]  # others are linked
 
     directory = step.context.directory
-    for link in _drop(step, places, aside):
+    for link in _drop(step, dropped, aside):
         if link.stream == "organizations":
             directory.clients[link.key] = None
         elif link.stream == "locations":
@@ -209,7 +216,7 @@ def _drop(
         with step.facts.open():
             page = step.draft.page(step.facts.conn, number)
             links = [page.body.links[at] for at in sorted(chosen)]
-            instead = _not_yet_aside(step, page.stream, aside(links))
+            instead = step.not_yet_aside(page.stream, aside(links))
             kept = {one.key for one in links} - {one.key for one in instead}
         page.body.healed = [pair for pair in page.body.healed if pair[1] not in kept]
         page.body.quarantined += instead
@@ -227,15 +234,8 @@ def _drop(
 def _set_aside(step: Step, stream: Stream, aside: list[Quarantined]) -> None:
     if aside:
         with step.facts.open():
-            fresh = _not_yet_aside(step, stream.name, aside)
+            fresh = step.not_yet_aside(stream.name, aside)
         step.store(stream.name, PAGE_OF_SETTLING, Decisions(quarantined=fresh))
-
-
-def _not_yet_aside(step: Step, stream: str, aside: list[Quarantined]) -> list[Quarantined]:
-    if not aside:
-        return []
-    stored = step.facts.quarantined(stream, [one.key for one in aside])
-    return [one for one in aside if stored.get(one.key) != (one.code, one.message)]
 
 
 # -- sites and absence -----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from syncd.changes import Decisions
+from syncd.changes import Decisions, Quarantined
 from syncd.connectors.base import Connector, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.page import Context
@@ -109,6 +109,11 @@ class Step:
         self.counts["quarantined"] += len(decisions.quarantined)
         self.counts["notices"] += len(decisions.notices)
         self.tell([f"{one.stream} {one.key}: {one.message}" for one in decisions.notices])
+
+    def not_yet_aside(self, stream: str, aside: list[Quarantined]) -> list[Quarantined]:
+        """Those that are not in quarantine for that reason already. Ask while facts are open."""
+        stored = self.facts.quarantined(stream, [one.key for one in aside]) if aside else {}
+        return [one for one in aside if stored.get(one.key) != (one.code, one.message)]
 
     def tell(self, notices: Sequence[str]) -> None:
         """Keep what a person should know; there is a limit to what a person can read."""

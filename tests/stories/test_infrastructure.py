@@ -286,16 +286,16 @@ def test_a_step_that_never_ends_is_not_started_for_ever(desk: Desk, source: Sour
 
 
 def test_two_newcomers_with_one_identity_never_fail_a_batch(desk: Desk, source: Source) -> None:
-    """Where identities are no rule, the first has it."""
+    """Where identities are no rule, they are unique all the same: none of both has it."""
     desk.mapping('[user]\nmatch = ["email"]\n')
     same = [["https://idp.example", "s1"]]
     source.people = [who("Ada", identities=same), who("Bob", identities=same)]
 
     outcome = desk.sync()
 
-    assert outcome.state == "succeeded"
-    assert desk.names() == ["Ada", "Bob"]
-    assert len(desk.rows(t.identity)["identity"]) == 1
+    assert (outcome.state, outcome.code) == ("partial", "quarantine")
+    assert desk.quarantine() == {"ada": "shared_key", "bob": "shared_key"}
+    assert desk.rows(t.identity)["identity"] == []
 
 
 def test_both_databases_draw_the_same_picture(
