@@ -208,17 +208,15 @@ def _homes(change: Change) -> set[UUID]:
 
 def _inverse(change: Change) -> Change | None:
     """What takes `change` back; None where it changed no value."""
-    if change.action is Action.CREATE and not change.effects & Effect.REVIVES:
-        before: dict[str, Any] = {"retired": False}
-        after: dict[str, Any] = {"retired": True}
-        action = Action.RETIRE
-        if identities := change.after.get("identities"):  # free for others, as its keys are
-            before["identities"], after["identities"] = identities, []
+    action = Action.UPDATE
+    if change.action is Action.CREATE:
+        before, after = _hidden(change)
+        if not change.effects & Effect.REVIVES:
+            action = Action.RETIRE
     else:
-        action = Action.UPDATE
         before, after = _swapped(change)
-        if not after:
-            return None
+    if not after:
+        return None
     return Change(
         change.kind,
         action,
@@ -233,12 +231,19 @@ def _inverse(change: Change) -> Change | None:
     )
 
 
+def _hidden(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(before, after) that hides what was created or revived."""
+    before: dict[str, Any] = {"retired": False}
+    after: dict[str, Any] = {"retired": True}
+    if identities := change.after.get("identities"):  # free for others, as its keys are
+        before["identities"], after["identities"] = identities, []
+    return before, after
+
+
 def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
     """(before, after) of the way back: what is, and what was."""
     before = {name: value for name, value in change.after.items() if name != OWNERS}
     after = {name: value for name, value in change.before.items() if name != OVERRIDES}
-    if change.effects & Effect.REVIVES:
-        return {"retired": False}, {"retired": True}
     if "identities" in before:
         after["identities"] = []
     if OVERRIDES in change.after:

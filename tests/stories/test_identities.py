@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from syncd.changes import LinkState
 from syncd.connectors.base import Deletes
 from syncd.store import tables as t
+from syncd.sync import applying
 from syncd.sync.flow import Outcome
 from tests.stories.desk import Desk, Row, person
 from tests.stories.source import Source, who
@@ -47,6 +49,14 @@ def told(desk: Desk, outcome: Outcome) -> dict[str, tuple[Any, Any]]:
             for row in conn.execute(query)
             if "identities" in row[1] or "identities" in row[2]
         }
+
+
+def unsettled(desk: Desk) -> set[str]:
+    """Keys in the source that the next run looks at again."""
+    with desk.database.read() as conn:
+        c = t.link.c
+        query = sa.select(c.key).where(c.digest.is_(None), c.state == LinkState.ALIVE)
+        return set(conn.execute(query).scalars())
 
 
 def give(desk: Desk, subject: str, name: str) -> None:
@@ -211,3 +221,112 @@ def test_an_identity_stays_where_it_is_when_another_record_names_it(
     desk.sync()
 
     assert holders(desk) == {"a": "Ada"}
+
+
+# -- what others did meanwhile ---------------------------------------------------------------------
+
+
+def test_the_ledger_does_not_say_that_an_identity_was_gained_that_another_had_by_then(
+    desk: Desk, source: Source
+) -> None:
+    source.people = [who(f"P{n}") for n in range(8)]
+    desk.sync()
+    source.people = [has("P0", "a", "b", job_title="Head"), has("P1", "c"), who("P7")]
+    held = desk.sync()
+    give(desk, "a", "P7")
+    give(desk, "c", "P7")
+
+    desk.approve(held.holds[0])
+
+    assert told(desk, held) == {"p0": ([], [[IDP, "b"]])}
+    assert desk.user("P0").values["job_title"] == "Head"
+    assert holders(desk) == {"a": "P7", "b": "P0", "c": "P7"}
+    desk.undo(held.run)
+    assert "job_title" not in desk.user("P0").values
+    assert holders(desk) == {"a": "P7", "c": "P7"}
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_nor_does_it_say_so_of_a_newcomer(
+    desk: Desk, source: Source, approved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.people = [who(f"P{n}") for n in range(8)]
+    desk.sync()
+    stay = [who("P7")] if approved else source.people
+    source.people = [*stay, has("New", "a", "b"), has("Newer", "c"), has("Newest", "d")]
+
+    def meanwhile(point: str) -> None:
+        if point == "apply.started":
+            give(desk, "a", "P7")
+            give(desk, "c", "P7")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applying, "reach", meanwhile)
+        outcome = desk.sync()
+        if approved:
+            desk.approve(outcome.holds[0])
+
+    gained = {"new": (None, [[IDP, "b"]]), "newest": (None, [[IDP, "d"]])}
+    assert told(desk, outcome) == gained
+    assert holders(desk) == {"a": "P7", "b": "New", "c": "P7", "d": "Newest"}
+    assert {"New", "Newer", "Newest"} <= set(desk.names())
+    assert unsettled(desk) == {"new", "newer"}
+    desk.sync()
+    assert unsettled(desk) == set()
+    desk.undo(outcome.run)
+    assert holders(desk) == {"a": "P7", "c": "P7"}
+
+
+@pytest.mark.parametrize("made_by_the_run", [True, False])
+def test_an_undo_leaves_an_identity_to_whoever_has_it_by_now(
+    desk: Desk, source: Source, made_by_the_run: bool
+) -> None:
+    source.people = [who("Bob")] if made_by_the_run else [who("Ada"), who("Bob")]
+    desk.sync()
+    source.people = [has("Ada", "a", "b", job_title="Head"), who("Bob")]
+    outcome = desk.sync()
+    assert holders(desk) == {"a": "Ada", "b": "Ada"}
+    give(desk, "a", "Bob")
+
+    undone = desk.undo(outcome.run)
+
+    assert holders(desk) == {"a": "Bob"}
+    assert desk.names() == (["Bob"] if made_by_the_run else ["Ada", "Bob"])
+    assert (undone.state, undone.code) == ("partial", "stale")
+    with desk.database.read() as conn:
+        c = t.change.c
+        query = sa.select(c.before, c.reason).join(t.step, t.step.c.id == c.step_id)
+        row = conn.execute(query.where(t.step.c.run_id == undone.run, c.key == "ada")).one()
+    assert row[0]["identities"] == [[IDP, "b"]]
+    assert "an identity of it is not this user's any more" in row[1]
+
+
+def test_an_undo_that_finds_no_identity_of_its_own_says_that_it_did_nothing(
+    desk: Desk, source: Source
+) -> None:
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    source.people = [has("Ada", "a"), who("Bob")]
+    outcome = desk.sync()
+    give(desk, "a", "Bob")
+
+    undone = desk.undo(outcome.run)
+
+    assert holders(desk) == {"a": "Bob"}
+    assert told(desk, undone) == {}
+    assert undone.counts["stale"] == 1
+
+
+def test_a_user_that_came_back_and_is_undone_again_gives_its_identity_back(
+    desk: Desk, source: Source
+) -> None:
+    source.people = [has("Ada", "a")]
+    first = desk.sync()
+    desk.undo(first.run)
+    desk.resume()
+    second = desk.sync()
+    assert holders(desk) == {"a": "Ada"}
+
+    desk.undo(second.run)
+
+    assert holders(desk) == {}

@@ -7,7 +7,7 @@ stale, and its link is planned again by the next run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,13 +18,12 @@ from sqlalchemy.engine import Connection
 from syncd.changes import Action, Change, LinkWrite, Quarantined, creates
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
-from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.facts import StoreFacts, load_entities
-from syncd.store.target import check, rows
+from syncd.store.target import check, identities, rows
 
 LINK_COLUMNS = (
     "digest",
@@ -67,16 +66,20 @@ class Target:
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
         stale = self._stale(changes, stored, facts)
-        reach("apply.batch.writing")
         page.body.without_creations(stale)
+        self._load_doubtful(conn, page, changes)
+        shortened = self._trim_identities(conn, changes, stale, trimmed)
+        born_with = identities.left(page.body.identities, changes, shortened)
+        reach("apply.batch.writing")
         self._create(conn, page.body.creations)
-        self._entities(conn, changes, stored, stale, page.body.identities)
+        self._entities(conn, changes, stored, stale, born_with)
         reach("apply.batch.entities")
-        self._links(conn, page.body.links, stale)
+        self._links(conn, _unsettled(page.body.links, shortened), stale)
         reach("apply.batch.links")
         self._quarantine(conn, page)
         self._mark_stale(conn, page.first_seq, stale)
-        self._mark_trimmed(conn, page.first_seq, changes, trimmed)
+        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "stale")
+        self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
 
@@ -90,6 +93,18 @@ class Target:
             return []
         first, end = page.first_seq, page.next_seq
         return load_changes(self.database, conn, self.step, first, end, creations=suspect)
+
+    def _load_doubtful(self, conn: Connection, page: DraftPage, changes: list[Change]) -> None:
+        """Load creations, too, that give an identity which they may not be able to give by now."""
+        database, first = self.database, page.first_seq
+        doubtful = identities.doubtful(database, conn, changes, page.body.identities)
+        if doubtful and not changes:
+            changes += [check.DROPPED] * (page.next_seq - first)
+        for at in doubtful:
+            found = load_changes(
+                database, conn, self.step, first + at, first + at + 1, creations=True
+            )
+            changes[at] = found[0]
 
     # -- checks ------------------------------------------------------------------------------------
 
@@ -124,6 +139,26 @@ class Target:
                 self.withheld.add(change.entity)
         return stale
 
+    def _trim_identities(
+        self,
+        conn: Connection,
+        changes: Sequence[Change],
+        stale: dict[int, str],
+        trimmed: dict[int, str],
+    ) -> dict[int, str]:
+        """Leave out identities that came to others meanwhile: what then changes nothing is stale,
+        what undoes less is trimmed. The rest is returned: it is done, and so can be undone.
+        """
+        shortened = {}
+        for place, why in identities.trim(self.database, conn, changes, stale).items():
+            if not changes[place].after:
+                stale[place] = why
+            elif changes[place].rule == check.UNDO:
+                trimmed[place] = f"{trimmed[place]}; {why}" if place in trimmed else why
+            else:
+                shortened[place] = why
+        return shortened
+
     def _mark_stale(self, conn: Connection, first: int, stale: dict[int, str]) -> None:
         c = t.change.c
         for place, why in stale.items():
@@ -134,7 +169,12 @@ class Target:
             )
 
     def _mark_trimmed(
-        self, conn: Connection, first: int, changes: Sequence[Change], trimmed: dict[int, str]
+        self,
+        conn: Connection,
+        first: int,
+        changes: Sequence[Change],
+        trimmed: dict[int, str],
+        outcome: str | None,
     ) -> None:
         c = t.change.c
         for place, why in trimmed.items():
@@ -143,7 +183,7 @@ class Target:
             conn.execute(
                 sa.update(t.change)
                 .where(c.step_id == self.step, c.seq == first + place)
-                .values(outcome="stale", reason=reason, before=one.before, after=one.after)
+                .values(outcome=outcome, reason=reason, before=one.before, after=one.after)
             )
 
     # -- entities ----------------------------------------------------------------------------------
@@ -164,8 +204,7 @@ class Target:
     ) -> None:
         updates: dict[Kind, list[list[Any]]] = defaultdict(list)
         touched: dict[Kind, set[str]] = defaultdict(set)
-        gained = [(*one[1:], self.connection) for one in born_with]
-        lost: list[Identity] = []
+        concerned: list[Change] = []
         for place, change in enumerate(changes):
             if place in stale or not change.after or creates(change):
                 continue
@@ -173,14 +212,11 @@ class Target:
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
                 touched[change.kind] |= rows.touched(change)
-            for issuer, subject in change.after.get("identities") or ():
-                gained.append((issuer, subject, change.entity, self.connection))
-            lost += [Identity(*one) for one in change.before.get("identities") or ()]
+            if "identities" in change.after or "identities" in change.before:
+                concerned.append(change)
         for kind in Kind:
             self._update(conn, kind, updates[kind], touched[kind])
-        _drop_identities(conn, lost)
-        columns = ("issuer", "subject", "user_id", "connection")
-        bulk.insert(self.database, conn, t.identity, columns, self._free(conn, gained))
+        identities.write(self.database, conn, concerned, born_with, self.connection)
 
     def _update(
         self, conn: Connection, kind: Kind, full: list[list[Any]], touched: set[str]
@@ -190,23 +226,6 @@ class Target:
         columns = tuple(rows.COLUMNS[kind][at] for at in places)
         values = [[*(row[at] for at in places), row[-1]] for row in full]
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
-
-    def _free(
-        self, conn: Connection, gained: Sequence[tuple[str, str, Any, str]]
-    ) -> list[tuple[str, str, Any, str]]:
-        """Identities that nobody has by now, each for the first of those who claim it."""
-        if not gained:
-            return []
-        c = t.identity.c
-        held = {
-            (row[0], row[1])
-            for chunk in bulk.chunks(list({one[1] for one in gained}))
-            for row in conn.execute(
-                sa.select(c.issuer, c.subject).where(self.database.among(c.subject, chunk))
-            )
-        }
-        first = {one[:2]: one for one in reversed(gained)}
-        return [one for pair, one in first.items() if pair not in held]
 
     # -- links and items ---------------------------------------------------------------------------
 
@@ -340,6 +359,13 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     return stored
 
 
+def _unsettled(links: list[LinkWrite], changes: Collection[int]) -> list[LinkWrite]:
+    """The links, those of the changes at these places to be looked at again by the next run."""
+    if not changes:
+        return links
+    return [one._replace(digest=None) if one.change in changes else one for one in links]
+
+
 def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for one in links:
@@ -360,9 +386,3 @@ def _link_json(row: Any) -> str:
             "owner": row.owner,
         }
     )
-
-
-def _drop_identities(conn: Connection, lost: Sequence[Identity]) -> None:
-    c = t.identity.c
-    for one in lost:
-        conn.execute(sa.delete(t.identity).where(c.issuer == one.issuer, c.subject == one.subject))

@@ -1,0 +1,124 @@
+"""Identities in changes: nobody takes one that another has, or gives back what is not theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Change, creates
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+TAKEN = "an identity of it belongs to somebody by now"
+LOST = "an identity of it is not this user's any more"
+
+BornWith = tuple[int, str, str, Any]
+"""An identity of a creation, as `Body.identities` holds it."""
+
+
+def trim(
+    database: Database, conn: Connection, changes: Sequence[Change], stale: Collection[int]
+) -> dict[int, str]:
+    """Take out of changes the identities that they cannot give or take any more; places, each with
+    why. What is left is exactly what will be done.
+    """
+    concerned = {
+        place: change
+        for place, change in enumerate(changes)
+        if ("identities" in change.after or "identities" in change.before) and place not in stale
+    }
+    if not concerned:
+        return {}
+    pairs = {tuple(one) for each in concerned.values() for one in (*gained(each), *lost(each))}
+    held = _holders(database, conn, pairs)
+    trimmed = {}
+    for place, change in concerned.items():
+        gains, loses = gained(change), lost(change)
+        free = [one for one in gains if tuple(one) not in held]
+        theirs = [one for one in loses if held.get(tuple(one)) == change.entity]
+        held |= {tuple(one): change.entity for one in free}
+        if len(free) < len(gains) or len(theirs) < len(loses):
+            _keep(change, theirs, free)
+            trimmed[place] = TAKEN if len(free) < len(gains) else LOST
+    return trimmed
+
+
+def doubtful(
+    database: Database, conn: Connection, changes: Sequence[Change], born_with: Sequence[BornWith]
+) -> set[int]:
+    """Places of creations with an identity that somebody has by now, or that the page gives twice;
+    of `changes`, those that are no creations.
+    """
+    if not born_with:
+        return set()
+    given = Counter((issuer, subject) for _, issuer, subject, _ in born_with)
+    given.update((one[0], one[1]) for each in changes if not creates(each) for one in gained(each))
+    held = _holders(database, conn, given)
+    return {one[0] for one in born_with if one[1:3] in held or given[one[1:3]] > 1}
+
+
+def left(
+    born_with: Sequence[BornWith], changes: Sequence[Change], trimmed: Collection[int]
+) -> list[BornWith]:
+    """What creations still give, some of which were trimmed."""
+    return [
+        one
+        for one in born_with
+        if one[0] not in trimmed or [one[1], one[2]] in gained(changes[one[0]])
+    ]
+
+
+def gained(change: Change) -> list[list[str]]:
+    """(issuer, subject) of each identity that a change gives to its user."""
+    return change.after.get("identities") or []
+
+
+def lost(change: Change) -> list[list[str]]:
+    """(issuer, subject) of each identity that a change takes from its user."""
+    return change.before.get("identities") or []
+
+
+def _keep(change: Change, loses: list[list[str]], gains: list[list[str]]) -> None:
+    for values, left in ((change.before, loses), (change.after, gains)):
+        if not loses and not gains:
+            values.pop("identities", None)
+        elif "identities" in values:
+            values["identities"] = left
+
+
+def _holders(
+    database: Database, conn: Connection, pairs: Collection[tuple[str, ...]]
+) -> dict[tuple[str, ...], UUID]:
+    c = t.identity.c
+    subjects = {one[1] for one in pairs}
+    query = sa.select(c.issuer, c.subject, c.user_id)
+    return {
+        (row[0], row[1]): row[2]
+        for chunk in bulk.chunks(list(subjects))
+        for row in conn.execute(query.where(database.among(c.subject, chunk)))
+    }
+
+
+def write(
+    database: Database,
+    conn: Connection,
+    changes: Sequence[Change],
+    born_with: Sequence[BornWith],
+    connection: str,
+) -> None:
+    """Give and take the identities of trimmed changes, and give those of creations."""
+    c = t.identity.c
+    for change in changes:
+        for issuer, subject in lost(change):
+            this = sa.and_(c.issuer == issuer, c.subject == subject, c.user_id == change.entity)
+            conn.execute(sa.delete(t.identity).where(this))
+    columns = ("issuer", "subject", "user_id", "connection")
+    rows: list[tuple[Any, ...]] = [(*one[1:], connection) for one in born_with]
+    rows += [(*one, change.entity, connection) for change in changes for one in gained(change)]
+    bulk.insert(database, conn, t.identity, columns, rows)
