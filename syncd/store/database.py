@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,14 +28,20 @@ Transaction = Connection
 DRIVER_ERRORS = (DBAPIError, sqlite3.Error, psycopg.Error)
 ATTEMPTS = 5
 BUSY_SECONDS = 30
-_RETRYABLE_STATES = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
+IDLE_SECONDS = 75.0
+"""How long a transaction may be silent: a little longer than a lease lasts by default."""
+_RETRYABLE_STATES = {"25P03", "40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
 
 
 class Database:
-    """One database, SQLite or PostgreSQL. Cheap to share between threads."""
+    """One database, SQLite or PostgreSQL. Cheap to share between threads.
 
-    def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+    PostgreSQL ends a transaction in which nothing happens for `idle_seconds`: a process that was
+    frozen inside one would keep others waiting for its locks until it wakes.
+    """
+
+    def __init__(self, url: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self.engine = _engine(url, idle_seconds)
         self.dialect = self.engine.dialect.name
         self.clock_offset = timedelta(0)
         """Added to the database's clock; tests travel with it."""
@@ -161,13 +168,15 @@ def _encode(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, idle_seconds: float) -> Engine:
     made = sa.make_url(url)
     options: dict[str, Any] = {"json_serializer": _encode, "json_deserializer": msgspec.json.decode}
     if made.drivername in ("postgresql", "postgres"):
         made = made.set(drivername="postgresql+psycopg")
     if made.get_backend_name() == "postgresql":
-        return sa.create_engine(made, hide_parameters=True, **options)
+        engine = sa.create_engine(made, hide_parameters=True, **options)
+        sa.event.listen(engine, "connect", partial(_prepare_postgresql, idle_seconds))
+        return engine
     if made.get_backend_name() != "sqlite":
         raise SchemaError(
             f"database.url begins with {made.drivername}: syncd keeps its records in "
@@ -181,6 +190,12 @@ def _engine(url: str) -> Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(idle_seconds: float, raw: Any, _record: Any) -> None:
+    raw.autocommit = True  # a setting made inside a transaction is gone when that is rolled back
+    raw.execute(f"set idle_in_transaction_session_timeout = {round(idle_seconds * 1000)}")
+    raw.autocommit = False
 
 
 def _prepare_sqlite(raw: Any, _record: Any) -> None:

@@ -24,6 +24,9 @@ from syncd.store.database import Database
 from syncd.store.runs import Runs
 from syncd.sync.step import Progress, Report
 
+PATIENCE = 1.25
+"""How many leases a transaction may be silent for: by then its work is anybody's."""
+
 
 @contextmanager
 def calm_collector() -> Iterator[None]:
@@ -59,7 +62,8 @@ class Engine:
     @classmethod
     def open(cls, settings: Settings, report: Report = _silent, *, check: bool = True) -> Engine:
         """The engine on the configured database; SchemaError for any but this program's schema."""
-        database = Database(settings.database.url.get_secret_value())
+        idle = settings.engine.lease_seconds * PATIENCE
+        database = Database(settings.database.url.get_secret_value(), idle_seconds=idle)
         if check:
             migrate.check(database)
         return cls(settings, database, Runs(database), report)

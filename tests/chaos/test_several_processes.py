@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Callable
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
-from syncd import failpoints
+from syncd import failpoints, settings
 from syncd.errors import Busy, Interrupted
 from syncd.store.leases import Lease
 from syncd.sync import flow, walking
@@ -72,6 +74,63 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_writes_nothing_more(
 
     assert sleeper.wait() == ("raised", "LeaseLost")
     assert state_of(desk) == expected
+
+
+def frozen_inside_a_transaction(desk: Desk, place: str) -> Callable[[Engine], object]:
+    """With connections of its own, made with this desk's settings."""
+
+    def work(_shared: Engine) -> object:
+        return frozen_at(place)(Engine.open(settings.load(desk.folder), check=False))
+
+    return work
+
+
+INSIDE = ["read.page.writing", "guard.writing", "apply.batch.entities", "apply.batch.written"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.parametrize("place", INSIDE)
+def test_a_worker_that_is_frozen_inside_a_transaction_keeps_others_waiting_for_a_while_only(
+    place: str, dialect: str, new_desk: NewDesk
+) -> None:
+    expected = undisturbed(new_desk, dialect)
+    desk = new_desk(dialect).configure(lease_seconds=1)
+    sleeper = Child(desk, frozen_inside_a_transaction(desk, place))
+    sleeper.wait_until_stopped()
+
+    impatient = make_url(desk.url).update_query_dict({"options": "-c lock_timeout=4000"})
+    desk.url = impatient.render_as_string(hide_password=False)  # or a failure would never end
+    sync_as_soon_as_it_may(desk.configure(lease_seconds=1))
+    assert state_of(desk) == expected
+    sleeper.go_on()
+
+    assert sleeper.wait() == ("raised", "LeaseLost")
+    assert state_of(desk) == expected
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+@pytest.mark.parametrize("place", INSIDE)
+def test_a_worker_whose_transaction_was_ended_while_it_slept_does_it_again_if_nobody_else_did(
+    place: str, dialect: str, new_desk: NewDesk
+) -> None:
+    expected = undisturbed(new_desk, dialect)
+    desk = new_desk(dialect).configure(lease_seconds=1)
+    sleeper = Child(desk, frozen_inside_a_transaction(desk, place))
+    sleeper.wait_until_stopped()
+    wait_until_nobody_is_in_a_transaction(desk)
+    sleeper.go_on()
+
+    assert sleeper.wait() == ("done", "partial")
+    assert state_of(desk) == expected
+
+
+def wait_until_nobody_is_in_a_transaction(desk: Desk) -> None:
+    idle = "select count(*) from pg_stat_activity where datname = current_database() and state = %s"
+    until = time.monotonic() + 20
+    with psycopg.connect(desk.url.replace("+psycopg", ""), autocommit=True) as connection:
+        while connection.execute(idle, ("idle in transaction",)).fetchone() != (0,):
+            assert time.monotonic() < until, "the transaction of a frozen process never ended"
+            time.sleep(0.1)
 
 
 def frozen_before_its_claim(engine: Engine) -> str:
