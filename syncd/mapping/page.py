@@ -23,7 +23,7 @@ from syncd.entities import Entity, Kind
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
-from syncd.records import Location, Organization, Person, Record
+from syncd.records import Identity, Location, Organization, Person, Record
 
 KIND_OF: dict[type[Record], Kind] = {
     Organization: Kind.CLIENT,
@@ -76,6 +76,8 @@ class Page:
 
     def __init__(self) -> None:
         self.out = Decisions()
+        self.held: set[Identity] = set()
+        """Identities of people on the page that somebody has."""
 
     def change(self, change: Change) -> int:
         """Add a change; its place in the page."""

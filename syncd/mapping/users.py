@@ -25,6 +25,8 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     people = [_person(one) for one in candidates]
     work.directory.load_clients({one.organization for one in people if one.organization})
     work.directory.load_sites({one.location for one in people if one.location})
+    claimed = {identity for one in people for identity in one.identities}
+    page.held = {*work.facts.holders(claimed)} if claimed else set()
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.USER, ids) if ids else {}
     linked, newcomers = [], []
@@ -81,7 +83,7 @@ def _update(
         action, reason = Action.MOVE, "the source names another client for this person"
         diff.set("client", user.client.hex if user.client else None, client.id.hex)
     _set_site(work, one, user, client, page, diff)
-    _add_identities(work, one, diff)
+    _add_identities(one, page, diff)
     state = _decide_active(work, one, user, elsewhere, diff)
     if action is Action.MOVE and state is not None:  # still a move: guards hold every one
         reason = f"{reason}, and {state[1]}"
@@ -229,7 +231,7 @@ def _create(
     site = site_of(work, one, client, None, page)
     values = created_values(one.mapped)
     values["site"] = site.hex
-    if identities := _free_identities(work, one):
+    if identities := _free_identities(one, page):
         values["identities"] = identities
     reason = "new: nobody here has any of its keys"
     if retired is not None:
@@ -270,16 +272,12 @@ def _scope_note(one: Candidate) -> str:
     return "" if one.mapped.in_scope else "out of the mapping's scope"
 
 
-def _free_identities(work: Context, one: Candidate) -> list[list[str]]:
-    wanted = set(_person(one).identities)
-    if not wanted:
-        return []
-    held = work.facts.holders(wanted)
-    return [[one.issuer, one.subject] for one in sorted(wanted) if one not in held]
+def _free_identities(one: Candidate, page: Page) -> list[list[str]]:
+    return [[*identity] for identity in sorted({*_person(one).identities} - page.held)]
 
 
-def _add_identities(work: Context, one: Candidate, diff: Difference) -> None:
-    free = _free_identities(work, one)
+def _add_identities(one: Candidate, page: Page, diff: Difference) -> None:
+    free = _free_identities(one, page)
     if free:
         diff.set("identities", [], free)
 
