@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from syncd.connectors import base
 from syncd.store.database import Database
 from syncd.store.tables import metadata
-from syncd.sync import applying
+from syncd.sync import applying, reading
 from tests.conftest import _database
 from tests.properties.directory import Memory
 from tests.properties.worlds import Worlds, open_engine
@@ -37,6 +37,7 @@ def _memory_connector() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "find", lambda _name: Memory)
         patch.setattr(applying, "BATCH", 3)  # changes in a transaction: several for each plan
+        patch.setattr(reading, "KNOWN_AT_ONCE", 0)  # set by `serve`; put back at the end
         yield
 
 

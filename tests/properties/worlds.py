@@ -12,7 +12,7 @@ from syncd.settings import ConnectionSettings, Settings
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.runs import Runs
-from syncd.sync import deciding, flow
+from syncd.sync import deciding, flow, reading
 from syncd.sync.engine import Engine
 from tests.properties.directory import Directory, Memory
 
@@ -54,7 +54,7 @@ def _settings(limit: str) -> Settings:
         folder=Path(),
         database=settings.Database(),
         log=settings.Log(),
-        engine=settings.Engine(threads=1),
+        engine=settings.Engine(threads=1, page_size=3),  # several batches for each plan
         precedence={},
         connections={NAME: ConnectionSettings(NAME, "memory", NAME, None, {}, file)},
         mappings={NAME: mapping},
@@ -103,6 +103,7 @@ class Worlds:
 def serve(
     directory: Directory, *, page_size: int = 3, turn: int = 0, backwards: bool = False
 ) -> None:
+    reading.KNOWN_AT_ONCE = 0 if backwards else 200_000  # what is settled is found either way
     Memory.directory = directory
     Memory.page_size, Memory.turn, Memory.backwards = page_size, turn, backwards
 
