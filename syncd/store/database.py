@@ -205,7 +205,7 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
         "journal_mode = wal",
         "synchronous = normal",
         "foreign_keys = on",
-        "cache_size = -65536",  # 64 MB: the indexes of some 200,000 users
+        "cache_size = -32768",  # kB
         "wal_autocheckpoint = 4000",  # pages: seldom enough for bulk loads, 32 MB of log at most
         "temp_store = memory",
     ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,7 +29,8 @@ MOST_PAGES = 500
 """Pages in one batch of apply, however small they are."""
 
 BUCKET = 200_000
-"""Hashes compared at a time: bounds the memory of finding repeats among millions."""
+BUCKETS = 32
+"""More hashes than these are compared bucket by bucket, which bounds the memory for millions."""
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -322,29 +323,28 @@ class Draft:
 
     def contested(self, conn: Connection, stream: str) -> set[int]:
         """Claims that two links of one stream share."""
-        c = t.draft_page.c
-        query = sa.select(c.claims).where(c.step_id == self.step, c.stream == stream)
-        hashes = array("q")
-        for (claims,) in conn.execute(query):
-            flat = array("q")
-            flat.frombytes(claims)
-            hashes.extend(flat[::2])
-        return repeated(hashes)
+        return repeated(flat[::2] for _, flat in self._claims(conn, stream))
 
     def claimants(
         self, conn: Connection, stream: str, contested: Collection[int]
     ) -> dict[int, set[int]]:
         """Which links of which pages hold one of the claims: page -> places, as they claimed."""
-        c = t.draft_page.c
-        query = sa.select(c.page, c.claims).where(c.step_id == self.step, c.stream == stream)
         found: dict[int, set[int]] = {}
-        for page, claims in conn.execute(query):
-            flat = array("q")
-            flat.frombytes(claims)
+        for page, flat in self._claims(conn, stream):
             places = {flat[at + 1] for at in range(0, len(flat), 2) if flat[at] in contested}
             if places:
                 found[page] = places
         return found
+
+    def _claims(self, conn: Connection, stream: str) -> Iterator[tuple[int, array[int]]]:
+        """Per page: claim, place, claim, place, …; one page in memory at a time."""
+        c = t.draft_page.c
+        query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
+        sql = "select claims from draft_page where step_id = {0} and page = {0}"
+        for page in conn.execute(query.order_by(c.page)).scalars().all():
+            flat = array("q")
+            flat.frombytes(self._fetch(conn, sql, (self.step, page))[0][0])
+            yield page, flat
 
     def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
         """Take links, and the changes that belong to them, out of a page; the links."""
@@ -409,15 +409,26 @@ def missing(keys: Sequence[str], seen: array[int]) -> list[str]:
     return [key for key in keys if hash(key) in pending] if pending else []
 
 
-def repeated(hashes: array[int]) -> set[int]:
-    """The values that stand more than once in `hashes`; memory for a part of them at a time."""
-    parts = len(hashes) // BUCKET + 1
-    if parts == 1:
-        return _repeated_among(hashes)
+def repeated(pages: Iterable[array[int]]) -> set[int]:
+    """The hashes that stand more than once in all pages, in memory for 8 bytes of each."""
+    few, many = array("q"), [array("q") for _ in range(BUCKETS)]
+    for page in pages:
+        few.extend(page)
+        if len(few) > BUCKET:
+            _sort_out(few, many)
+            few = array("q")
+    if not any(many):
+        return _repeated_among(few)
+    _sort_out(few, many)
     found: set[int] = set()
-    for part in range(parts):
-        found |= _repeated_among([one for one in hashes if one % parts == part])
+    while many:
+        found |= _repeated_among(many.pop())
     return found
+
+
+def _sort_out(hashes: array[int], buckets: list[array[int]]) -> None:
+    for one in hashes:
+        buckets[one % BUCKETS].append(one)
 
 
 def _repeated_among(hashes: Sequence[int]) -> set[int]:

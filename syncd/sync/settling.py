@@ -68,7 +68,7 @@ def resolve_repeats(step: Step, stream: Stream) -> Keep | None:
     conflicted = set(names)
     found: dict[int, list[Occurrence]] = defaultdict(list)
     with step.facts.open():
-        again = repeated(step.draft.seen(step.facts.conn, stream.name)) | conflicted
+        again = repeated([step.draft.seen(step.facts.conn, stream.name)]) | conflicted
         if not again:
             return None
         step.repeating.add(stream.name)
