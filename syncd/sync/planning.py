@@ -32,6 +32,8 @@ class Waiting:
     items: list[Item] = field(default_factory=list)
     pages: dict[str, int] = field(default_factory=dict)
     """Which read page each key was on."""
+    refused: set[str] = field(default_factory=set)
+    """Those whose page says as well that they cannot be read: they stay in quarantine."""
 
     def is_full(self, key: str, most: int) -> bool:
         """Whether to plan what waits before the item with this key joins."""
@@ -44,6 +46,7 @@ class Waiting:
     def clear(self) -> None:
         self.items.clear()
         self.pages.clear()
+        self.refused.clear()
 
 
 def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: bool) -> None:
@@ -55,6 +58,7 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
         decisions = step.planner.plan(
             stream.name, stream.parse, waiting.items, links, has_quarantine
         )
+    decisions.healed = [pair for pair in decisions.healed if pair[1] not in waiting.refused]
     _remember_misfits(step, stream, waiting, decisions)
     reach("read.changed.planned")
     key_changes = [row for change in decisions.changes for row in _key_changes(change)]

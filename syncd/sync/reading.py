@@ -117,10 +117,13 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
     step.counts["unchanged"] += len(items) - len(found.changed) - len(found.newcomers)
     step.counts[f"linked {stream.name}"] += len(items) - len(found.newcomers)
     reach("read.page.stored")
+    refused = {reject.key for reject in page.rejects}
     for item in found.changed:
         if reading.waiting.is_full(item.key, step.batch):
             plan_changed(step, stream, reading.waiting, reading.has_quarantine)
         reading.waiting.add(number, item)
+        if item.key in refused:
+            reading.waiting.refused.add(item.key)
 
 
 def _heal_settled(step: Step, stream: Stream, page: Page, found: Sorted, out: Decisions) -> None:

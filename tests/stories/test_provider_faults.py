@@ -399,6 +399,24 @@ def test_a_key_that_one_page_both_refuses_and_holds_broken_is_told_once(
     assert desk.sync().counts["quarantined"] == 0
 
 
+@pytest.mark.parametrize("was_bad_before", [True, False])
+def test_what_a_page_both_refuses_and_holds_changed_stays_in_quarantine(
+    desk: Desk, source: Source, was_bad_before: bool
+) -> None:
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    refused = Page([], rejects=[Reject("ada", "bad_value", "cannot be cut into an item")])
+    if was_bad_before:
+        source.pages = [Page([who("Bob")], rejects=refused.rejects)]
+        desk.sync()
+        assert desk.quarantine() == {"ada": "bad_value"}
+    source.pages = [Page([LATE, who("Bob")], rejects=refused.rejects)]
+    for _ in range(2):
+        desk.sync()
+        assert desk.user("Ada").values["job_title"] == "late"
+        assert desk.quarantine() == {"ada": "bad_value"}
+
+
 @pytest.mark.parametrize("good_first", [True, False])
 def test_what_was_unreadable_before_makes_its_key_no_more_believable(
     desk: Desk, source: Source, good_first: bool
