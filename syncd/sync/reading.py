@@ -81,7 +81,10 @@ def read_stream(step: Step, stream: Stream) -> None:
 
 def _known(step: Step, stream: Stream) -> dict[str, bytes | None] | None:
     known = step.facts.all_settled(stream.name, sweepable(stream), KNOWN_AT_ONCE + 1)
-    return None if len(known) > KNOWN_AT_ONCE else known
+    if len(known) > KNOWN_AT_ONCE:
+        return None
+    step.living[stream.name] = len(known)
+    return known
 
 
 class Sorted(NamedTuple):

@@ -292,22 +292,29 @@ def _sweep(step: Step, stream: Stream) -> None:
     """Plan for what a complete read did not mention, where absence means something."""
     if not absence_tells(step, stream):
         return
-    states, name = sweepable(stream), stream.name
+    name = stream.name
     with step.facts.open():
-        living = step.facts.count_living(name, states)
-        seen = (
-            array("q") if _saw_all(step, name, living) else step.draft.seen(step.facts.conn, name)
-        )
+        living = step.living.get(name)
+        if living is None:
+            living = step.facts.count_living(name, sweepable(stream))
     step.counts[f"living {name}"] = living
-    done, after = 0, ""
-    while done < living and seen:
+    if not _saw_all(step, name, living):
+        _compare(step, stream, living)
+
+
+def _compare(step: Step, stream: Stream, living: int) -> None:
+    """Plan for the living links whose key was not seen."""
+    done, after, name = 0, "", stream.name
+    with step.facts.open():
+        seen = step.draft.seen(step.facts.conn, name)
+    while True:
         with step.facts.open():
-            keys = step.facts.living(name, states, after, SWEPT_AT_ONCE)
+            keys = step.facts.living(name, sweepable(stream), after, SWEPT_AT_ONCE)
         if not keys:
-            break
+            return
         absent = missing(keys, seen)
-        for chunk in range(0, len(absent), step.batch):
-            _plan_absent(step, stream, absent[chunk : chunk + step.batch])
+        for start in range(0, len(absent), step.batch):
+            _plan_absent(step, stream, absent[start : start + step.batch])
         step.counts[f"absent {name}"] += len(absent)
         done, after = done + len(keys), keys[-1]
         step.report(Progress("sweep", name, done, living))

@@ -78,6 +78,8 @@ class Step:
     """Per stream: keys that one page held twice with different content."""
     repeating: set[str] = field(default_factory=set)
     """Streams that held a key more than once."""
+    living: dict[str, int] = field(default_factory=dict)
+    """Per stream, where it was counted: how many living links there are."""
     living_seen: Counter[str] = field(default_factory=Counter)
     """Per stream: how many of the items on all pages have a living link."""
     refused: dict[str, array[int]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ import pytest
 
 from syncd.connectors.base import Deletes, Page
 from syncd.store import tables as t
+from syncd.sync import reading
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, crowd, gone, raw, who
 
@@ -405,6 +406,24 @@ def test_an_empty_answer_is_held_even_if_only_one_is_linked(desk: Desk, source: 
     assert outcome.state == "held"
     assert guards(desk) == [("empty_read", "partition")]
     assert desk.names(active=True) == ["P0"]
+
+
+@pytest.mark.parametrize("at_once", [0, 200_000])
+def test_the_plan_of_an_empty_answer_names_everybody_who_would_leave(
+    desk: Desk, source: Source, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """A36, whether or not what is settled fits into memory."""
+    monkeypatch.setattr(reading, "KNOWN_AT_ONCE", at_once)
+    source.people = crowd(7)
+    desk.sync()
+    source.people = []
+
+    outcome = desk.sync()
+
+    leaving = [who for action, _, who in desk.changes(outcome.run) if action == "deactivate"]
+    assert len(leaving) == 7
+    desk.approve(desk.holds("waiting")[0].id)
+    assert desk.names(active=True) == []
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
