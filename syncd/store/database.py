@@ -102,6 +102,14 @@ class Database:
         seconds = conn.exec_driver_sql("select (julianday('now') - 2440587.5) * 86400.0")
         return datetime.fromtimestamp(float(seconds.scalar_one()), UTC) + self.clock_offset
 
+    def later(self, conn: Connection, seconds: float) -> Any:
+        """The moment so many seconds from now, as a value for a column: on PostgreSQL an expression
+        that needs no question of its own.
+        """
+        if self.dialect == "postgresql":
+            return sa.func.clock_timestamp() + (self.clock_offset + timedelta(seconds=seconds))
+        return self.now(conn) + timedelta(seconds=seconds)
+
     def among(self, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
         """`column in values` as one bound array on PostgreSQL and as a list on SQLite."""
         if self.dialect == "postgresql":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -31,6 +31,18 @@ class StoreTie(NamedTuple):
     alive: bool
 
 
+class Turns(Protocol):
+    """Which links of a stream a plan turns, before it is applied."""
+
+    def vanishing(self, keys: list[str]) -> set[str]:
+        """Which of these living keys it takes away."""
+        ...
+
+    def returning(self, keys: list[str]) -> set[str]:
+        """Which of these dead keys it brings back."""
+        ...
+
+
 class OtherTie(NamedTuple):
     """A link that settles nothing by itself: what it was digested from, and whom it ties."""
 
@@ -49,8 +61,8 @@ class StoreFacts:
         self._conn: Connection | None = None
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
-        self.vanishing: Callable[[list[str]], set[str]] = lambda _keys: set()
-        """Which of these living keys, of the stream that is planned, this very plan takes away."""
+        self.turns: Turns | None = None
+        """What this very plan makes of the links of the stream that is planned."""
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -206,13 +218,26 @@ class StoreFacts:
         ties: dict[UUID, StoreTie] = {}
         for chunk in bulk.chunks(list(ids)):
             rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
-            own = [r.key for r in rows if r.state in LIVING and r.partition_id == self.partition]
-            gone = self.vanishing(own) if own else set()
+            own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
+            turned = self._turned(own)
             for entity, key, state, partition in rows:
-                alive = state in LIVING and not (partition == self.partition and key in gone)
+                alive = state in LIVING
+                if partition == self.partition and key in turned:
+                    alive = not alive
                 if alive or entity not in ties:
                     ties[entity] = StoreTie(key, alive)
         return ties
+
+    def _turned(self, own: dict[str, bool]) -> set[str]:
+        """Which keys this plan takes away or brings back; `own`: key to whether it is alive."""
+        living = [key for key, alive in own.items() if alive]
+        dead = [key for key, alive in own.items() if not alive]
+        turned: set[str] = set()
+        if self.turns and living:
+            turned |= self.turns.vanishing(living)
+        if self.turns and dead:
+            turned |= self.turns.returning(dead)
+        return turned
 
     def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
         """Which of the entities another connection's living link keeps."""

@@ -33,7 +33,7 @@ class Lease:
     def hold(self, database: Database, conn: Connection) -> None:
         """Renew within the caller's transaction, or raise LeaseLost: call first in every write."""
         c = t.partition.c
-        until = database.now(conn) + timedelta(seconds=self.seconds)
+        until = database.later(conn, self.seconds)
         mine = sa.and_(c.id == self.partition, c.fence == self.fence, c.lease_owner == self.owner)
         renewed = conn.execute(sa.update(t.partition).where(mine).values(lease_until=until))
         if renewed.rowcount != 1:

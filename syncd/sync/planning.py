@@ -21,7 +21,7 @@ from syncd.mapping import guard
 from syncd.mapping.page import Item, digests
 from syncd.store.database import Transaction
 from syncd.store.draft import missing
-from syncd.sync.settling import absence_tells, resolve_conflicts, resolve_repeats, vanishing
+from syncd.sync.settling import Turns, absence_tells, resolve_conflicts, resolve_repeats
 from syncd.sync.step import PAGE_OF_CHANGES, PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
 
 
@@ -112,7 +112,7 @@ def refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
 def plan_the_rest(step: Step, stream: Stream) -> None:
     """Plan the newcomers of a stream, and what was in quarantine and did not come again."""
     keep = resolve_repeats(step, stream)
-    step.facts.vanishing = vanishing(step, stream)  # until the next stream is at this point
+    step.facts.turns = Turns(step, stream)  # until the next stream is at this point
     _plan_quarantined(step, stream)
     with step.facts.open():
         pages = step.draft.seen_numbers(step.facts.conn, stream.name)

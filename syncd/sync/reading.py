@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 from syncd.changes import Decisions, LinkState, Quarantined
@@ -25,6 +26,8 @@ from syncd.sync.planning import Waiting, plan_changed, plan_the_rest, refuse_bro
 from syncd.sync.settling import sweepable
 from syncd.sync.step import Progress, Step
 from syncd.text import all_usable_keys, usable_key
+
+_key_of, _raw_of = itemgetter(0), itemgetter(1)
 
 KNOWN_AT_ONCE = 200_000
 """Links whose digests are kept in memory, some 200 bytes each; of more, those of one page."""
@@ -139,7 +142,7 @@ def _heal_settled(step: Step, stream: Stream, page: Page, found: Sorted, out: De
 
 def _with_usable_keys(page: Page, number: int) -> Page:
     """The page with items whose key no database can keep turned into rejects without a key."""
-    keys = [item[0] for item in page.items]
+    keys = list(map(_key_of, page.items))
     stones = [stone.key for stone in page.tombstones]
     if all_usable_keys(keys) and all_usable_keys(stones):
         return page
@@ -159,7 +162,7 @@ def _with_usable_keys(page: Page, number: int) -> Page:
 
 def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[RawItem]:
     """One item per key: the last; keys that stand there twice with other content are remembered."""
-    if len({item[0] for item in items}) == len(items):
+    if len(set(map(_key_of, items))) == len(items):
         return items
     last = {item.key: item for item in items}
     if stream.repeats is Repeats.CONFLICT:
@@ -171,7 +174,7 @@ def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[
 
 def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
     step, stream = reading.step, reading.stream
-    keys = [item[0] for item in items]
+    keys = list(map(_key_of, items))
     if not reading.has_links:
         return Sorted(keys, [], items)
     settled = reading.known
@@ -179,8 +182,8 @@ def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
         settled = step.facts.settled(stream.name, keys, sweepable(stream))
     if stream.merge and step.cursors.get(stream.name) and not step.full:
         items = _merged(step, stream, items)
-    found = digests(step.digest_key, [item[1] for item in items])
-    others = [settled.get(key) for key in keys]
+    found = digests(step.digest_key, map(_raw_of, items))
+    others = list(map(settled.get, keys))
     odd = []
     if found != others:
         odd = [at for at, digest in enumerate(found) if digest != others[at]]

@@ -6,7 +6,6 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
 from syncd.connectors.base import Deletes, Repeats, Stream
@@ -256,24 +255,33 @@ def _add_main_sites(step: Step) -> None:
         step.store("", PAGE_OF_SETTLING, page.out)
 
 
-def vanishing(step: Step, stream: Stream) -> Callable[[list[str]], set[str]]:
-    """Tells which living keys of a stream that was read to its end the sweep will take away."""
+class Turns:
+    """What the plan of a stream that was read to its end makes of links that are not in it yet."""
 
-    @cache
-    def seen() -> array[int]:
-        return step.draft.seen(step.facts.conn, stream.name)
+    def __init__(self, step: Step, stream: Stream) -> None:
+        self.step = step
+        self.stream = stream
+        self._seen: array[int] | None = None
 
-    def gone(keys: list[str]) -> set[str]:
+    def vanishing(self, keys: list[str]) -> set[str]:
+        """Which of these living keys the sweep will take away."""
+        step, stream = self.step, self.stream
         if not is_proven(step) or not absence_tells(step, stream):
             return set()
-        absent = missing(keys, seen())
-        links = step.facts.links(stream.name, absent).values()
+        links = step.facts.links(stream.name, self._missing(keys)).values()
         page = Page()
         swept = [link for link in links if link.state in sweepable(stream)]
         plan_gone(step.context, stream.name, swept, "absent", page)
         return {link.key for link in page.out.links if link.state == LinkState.GONE}
 
-    return gone
+    def returning(self, keys: list[str]) -> set[str]:
+        """Which of these keys, whose link is dead, the source holds again."""
+        return set(keys).difference(self._missing(keys))
+
+    def _missing(self, keys: list[str]) -> list[str]:
+        if self._seen is None:
+            self._seen = self.step.draft.seen(self.step.facts.conn, self.stream.name)
+        return missing(keys, self._seen)
 
 
 def absence_tells(step: Step, stream: Stream) -> bool:

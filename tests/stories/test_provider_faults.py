@@ -485,6 +485,27 @@ def test_a_record_that_went_away_and_returned_stays(
     assert outcome.state == "succeeded"
 
 
+@pytest.mark.parametrize("returns_first", [True, False])
+def test_a_newcomer_with_the_address_of_one_who_returns_is_no_new_user(
+    desk: Desk, source: Source, returns_first: bool
+) -> None:
+    """Somebody whose record was gone is linked again by the very read that holds the newcomer."""
+    source.deletes = Deletes.TOMBSTONE
+    source.people = [who("Ada"), who("Bob")]
+    desk.sync()
+    source.pages = [Page([who("Bob")], tombstones=gone("ada"))]
+    desk.sync()
+    assert desk.links()["ada"] == "gone"
+    both = [Page([who("Ada")]), Page([who("Ada", key="new")])]
+    source.pages = [*(both if returns_first else reversed(both)), Page([who("Bob")])]
+
+    for _ in range(2):
+        desk.sync()
+        assert desk.links() == {"ada": "alive", "bob": "alive"}
+        assert desk.quarantine() == {"new": "ambiguous_user"}
+        assert desk.names() == ["Ada", "Bob"]
+
+
 def test_a_record_that_came_and_went_away_in_one_read_is_not_created(
     desk: Desk, source: Source
 ) -> None:
