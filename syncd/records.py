@@ -7,7 +7,8 @@ nothing about a field; a field named in `clears` is one that the source says is 
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +31,28 @@ class Record(BaseModel):
     """The desk's own custom fields, where a source carries them (CF…, SF… columns); None clears."""
     extra: dict[str, Any] = {}
     """Vendor fields without a canonical home; a mapping may read them as `extra.NAME`."""
+
+    @classmethod
+    def unchecked(cls, values: dict[str, Any]) -> Self:
+        """The record that `model_validate` makes of values of the right types, without looking at
+        each: for connectors whose every value was just made by their own code. Name `custom` and
+        `extra`, or records share them.
+        """
+        record = cls.__new__(cls)
+        _put(record, "__dict__", _defaults(cls) | values)
+        _put(record, "__pydantic_fields_set__", set(values))
+        _put(record, "__pydantic_extra__", None)
+        _put(record, "__pydantic_private__", None)
+        return record
+
+
+_put = object.__setattr__
+
+
+@cache
+def _defaults(kind: type[Record]) -> dict[str, Any]:
+    fields = kind.model_fields.items()
+    return {name: field.default for name, field in fields if not field.is_required()}
 
 
 class Organization(Record):

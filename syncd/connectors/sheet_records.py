@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
-from pydantic import ValidationError
 
 from syncd.connectors.headings import COLUMNS, RECORDS, Column, Kind, column_of
 from syncd.records import Identity, Location, Organization, Person, Record, Reject
@@ -130,13 +129,13 @@ class _Grammar(NamedTuple):
     texts: Mapping[str, str]
     """The columns of plain text, nearly all there are: heading to field."""
     column: Callable[[str], Column | None]
-    validate: Callable[[Any], Record]
+    make: Callable[[dict[str, Any]], Record]
 
 
 def _grammar(kind: Kind) -> _Grammar:
     texts = {it.heading: it.field for it in COLUMNS[kind].values() if it.cell == "text"}
     column = lru_cache(maxsize=4096)(partial(column_of, kind))
-    return _Grammar(kind, texts, column, RECORDS[kind].model_validate)
+    return _Grammar(kind, texts, column, RECORDS[kind].unchecked)
 
 
 _ORGANIZATION, _LOCATION, _PERSON = map(_grammar, (Kind.CLIENT, Kind.SITE, Kind.USER))
@@ -148,10 +147,10 @@ class _Draft:
 
     month_first: bool
     values: dict[str, Any]
-    clears: list[str] = field(default_factory=list)
-    custom: dict[str, str | None] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-    bad: list[str] = field(default_factory=list)
+    clears: list[str]
+    custom: dict[str, str | None]
+    extra: dict[str, Any]
+    bad: list[str]
 
 
 def _parse(raw: bytes, grammar: _Grammar) -> Sequence[Any]:
@@ -162,7 +161,7 @@ def _parse(raw: bytes, grammar: _Grammar) -> Sequence[Any]:
     key = cells.pop(KEY, None)
     if not key or len(key) > MAX_KEY:
         return [Reject(None, "missing_key", "the item has no key, or one that is too long")]
-    draft = _Draft(MONTH_FIRST in cells, {"key": key})
+    draft = _Draft(MONTH_FIRST in cells, {"key": key}, [], {}, {}, [])
     _read_references(cells, draft, grammar.kind)
     _read_cells(cells, draft, grammar, str.strip if _is_plain(raw) else clean)
     if draft.bad:
@@ -278,17 +277,13 @@ def _read_identities(draft: _Draft) -> None:
         draft.values["identities"] = tuple(found)
 
 
-def _record(draft: _Draft, grammar: _Grammar) -> Record | Reject:
+def _record(draft: _Draft, grammar: _Grammar) -> Record:
     values = draft.values
-    # Given even when empty: pydantic would make deep copies of the defaults.
     values["custom"], values["extra"] = draft.custom, draft.extra
     if draft.clears:
         unsaid = dict.fromkeys(name for name in draft.clears if name not in values)
         values["clears"] = tuple(unsaid)
-    try:
-        return grammar.validate(values)
-    except ValidationError as error:
-        return _bad_value(values["key"], [str(it["loc"][0]) for it in error.errors() if it["loc"]])
+    return grammar.make(values)
 
 
 def _bad_value(key: str, headings: Sequence[str]) -> Reject:

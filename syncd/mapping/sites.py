@@ -138,13 +138,14 @@ def _main_name(work: Context, client: ClientRef) -> str:
 def load_for(work: Context, people: Sequence[tuple[Candidate, ClientRef]]) -> None:
     """Look up, for a page of people, every site that `site_of` will ask about."""
     directory = work.directory
-    directory.load_special(client for _, client in people)
+    clients = {client.id: client for _, client in people}
+    directory.load_special(clients.values())
     names = [
         (client.id, keys.key(Kind.SITE, "name", one.mapped.site_name))
         for one, client in people
         if one.mapped.site_name
     ]
-    mains = {(client.id, _main_name(work, client)) for _, client in people}
+    mains = [(client.id, _main_name(work, client)) for client in clients.values()]
     directory.load_named([*names, *mains])
     if work.rules.mapping.site.by_email_domain:
         domains = [(client.id, _mail_domain(one)) for one, client in people]

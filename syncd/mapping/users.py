@@ -273,7 +273,8 @@ def _scope_note(one: Candidate) -> str:
 
 
 def _free_identities(one: Candidate, page: Page) -> list[list[str]]:
-    return [[*identity] for identity in sorted({*_person(one).identities} - page.held)]
+    wanted = _person(one).identities
+    return [[*identity] for identity in sorted({*wanted} - page.held)] if wanted else []
 
 
 def _add_identities(one: Candidate, page: Page, diff: Difference) -> None:

@@ -774,3 +774,23 @@ def test_a_sheet_too_long_for_memory_is_told_the_same_way(
     for _ in range(2):
         spooled = pages(connector, "people")
         assert [replace(page, total=None) for page in spooled] == direct
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_a_sheet_says_has_the_types_of_a_record(kind: Kind) -> None:
+    """Records of sheets are made without a check, so each column is checked here."""
+    cells = {"text": "x", "date": "2030-01-31", "flag": "yes", "unflag": "no", "status": "active"}
+    headings = {it.heading: cells.get(it.cell, "x") for it in COLUMNS[kind].values()}
+    item = {"#key": "k", "#client": "c", "#site": "s", "CFcost": "1", **headings}
+    for said in (item, {**item, **dict.fromkeys(headings)}):
+        parse = {
+            Kind.CLIENT: parse_organization,
+            Kind.SITE: parse_location,
+            Kind.USER: parse_person,
+        }
+        (made,) = parse[kind](json.dumps(said).encode())
+        assert isinstance(made, Record), made
+        checked = type(made).model_validate(dict(made.__dict__), strict=True)
+        assert made == checked
+        assert made.model_dump() == checked.model_dump()
+        assert made.model_fields_set <= checked.model_fields_set
