@@ -39,6 +39,10 @@ def json_text(value: Any) -> str:
     return _json(value).decode()
 
 
+json_value = msgspec.json.Decoder(dict[str, Any]).decode
+"""The object that a JSON column holds as text."""
+
+
 def insert(
     database: Database,
     conn: Connection,
@@ -149,7 +153,6 @@ def insert_changes(
 _SELECTED = (
     "kind, action, entity_id, client_id, stream, key, reason, after, before, rule, effects, seq"
 )
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def select_changes(
@@ -168,14 +171,14 @@ def select_changes(
         yield from rows
         return
     for row in rows:
-        entity, client = uuid_of(row[2]), _uuid(row[3])
-        after, before = _decode(row[7]), {} if row[8] == "{}" else _decode(row[8])
+        entity, client = uuid_of(row[2]), shared_uuid(row[3])
+        after, before = json_value(row[7]), {} if row[8] == "{}" else json_value(row[8])
         yield (*row[:2], entity, client, *row[4:7], after, before, *row[9:])
 
 
 @lru_cache(maxsize=4096)
-def _uuid(data: bytes | None) -> UUID | None:
-    """Many changes share a client."""
+def shared_uuid(data: bytes | None) -> UUID | None:
+    """The UUID with these bytes; many rows share a client."""
     return None if data is None else uuid_of(data)
 
 
