@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from syncd.connectors.base import DEFAULT_PARTITION, Connector, Partition
-from syncd.errors import AuthFailed, UsageError
+from syncd.errors import AuthFailed, ProviderError, UsageError
 from syncd.failpoints import reach
 from syncd.log import redact_text
 from syncd.store.database import Transaction
@@ -70,10 +70,12 @@ def _resume_or_open(
 def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:
     try:
         return list(connector.partitions()) or [DEFAULT_PARTITION]
-    except AuthFailed as error:  # no step is there that could end badly
+    except ProviderError as error:  # no step is there that could end badly
         said = redact_text(str(error))
-        pause_refused(engine, name, said)
-        raise AuthFailed(said) from None
+        error.args = (said, *error.args[1:])
+        if isinstance(error, AuthFailed):
+            pause_refused(engine, name, said)
+        raise error from None
 
 
 def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:

@@ -118,6 +118,18 @@ def test_credentials_that_are_refused_before_any_step_is_known_pause_the_connect
     assert desk.sync().code == "read_nobody"
 
 
+def test_a_source_that_cannot_list_its_partitions_is_told_without_secrets(
+    desk: Desk, source: Source
+) -> None:
+    source.hidden = ProviderUnavailable("GET https://x.example/?access_token=canary-7f3a91: 503")
+
+    with pytest.raises(ProviderUnavailable, match="503") as refused:
+        desk.sync()
+
+    assert "canary-7f3a91" not in str(refused.value)
+    assert desk.connection_state()[0] == "active"
+
+
 def test_a_throttled_read_ends_as_throttled_and_keeps_its_place(desk: Desk, source: Source) -> None:
     """A04"""
     source.people, source.cursor = crowd(2), "c1"
