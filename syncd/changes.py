@@ -97,6 +97,16 @@ def creates(change: Change) -> bool:
     return change.action is Action.CREATE and not change.effects & _REVIVES
 
 
+def gained_identities(change: Change) -> list[list[str]]:
+    """(issuer, subject) of each identity that a change gives to its user."""
+    return change.after.get("identities") or []
+
+
+def lost_identities(change: Change) -> list[list[str]]:
+    """(issuer, subject) of each identity that a change takes from its user."""
+    return change.before.get("identities") or []
+
+
 class LinkFact(NamedTuple):
     """A stored link as planning needs it."""
 

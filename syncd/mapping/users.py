@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Effect, LinkState, Situation
+from syncd.changes import Action, Effect, LinkState, Situation, gained_identities
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.gone import rule_for
 from syncd.mapping.match import Match, Subject, claims, correlate, identity_claims
@@ -286,5 +286,4 @@ def _add_identities(one: Candidate, page: Page, diff: Difference) -> None:
 def _gained(page: Page, link: int) -> list[list[str]]:
     """The identities that the change of a link gives to its user."""
     change = page.out.links[link].change
-    found: list[list[str]] = []
-    return page.out.changes[change].after.get("identities", found) if change >= 0 else found
+    return gained_identities(page.out.changes[change]) if change >= 0 else []

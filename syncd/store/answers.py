@@ -22,7 +22,7 @@ from syncd.errors import StoreUnavailable
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.facts import load_entities
+from syncd.store.entities import load_entities
 from syncd.text import fold
 
 L = TypeVar("L")

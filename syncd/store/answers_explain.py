@@ -16,7 +16,7 @@ from syncd.records import Identity
 from syncd.store import tables as t
 from syncd.store.answers import labels
 from syncd.store.database import Database
-from syncd.store.facts import load_entities
+from syncd.store.entities import load_entities
 
 
 class Source(NamedTuple):

@@ -156,17 +156,17 @@ _SELECTED = (
 
 
 def select_changes(
-    database: Database, conn: Connection, step: int, first: int, end: int, *, creations: bool = True
+    database: Database, conn: Connection, step: int, first: int, end: int, *, creations: bool
 ) -> Iterator[tuple[Any, ...]]:
     """Stored changes with first <= seq < end, as the driver gives them: (kind, action, entity,
     client, stream, key, reason, after, before, rule, effects, seq). `creations`: those too.
     """
-    mark = "%s" if database.dialect == "postgresql" else "?"
+    mark = database.mark
     where = f"step_id = {mark} and seq >= {mark} and seq < {mark}"
     if not creations:
         where += f" and (action <> '{Action.CREATE.value}' or effects & {Effect.REVIVES:d} <> 0)"
     sql = f"select {_SELECTED} from change where {where} order by seq"
-    rows = conn.exec_driver_sql(sql, (step, first, end)).cursor.fetchall()
+    rows = fetch(conn, sql, (step, first, end))
     if database.dialect == "postgresql":
         yield from rows
         return
@@ -187,14 +187,11 @@ def fetch(conn: Connection, sql: str, parameters: Row) -> list[Any]:
     as they are and not as text.
     """
     raw: Any = conn.connection.dbapi_connection
-    with closing(raw.cursor(binary=True) if _is_postgresql(conn) else raw.cursor()) as cursor:
+    form = {"binary": True} if conn.dialect.name == "postgresql" else {}
+    with closing(raw.cursor(**form)) as cursor:
         cursor.execute(sql, parameters)
         found: list[Any] = cursor.fetchall()
         return found
-
-
-def _is_postgresql(conn: Connection) -> bool:
-    return conn.dialect.name == "postgresql"
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -49,7 +49,7 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
             _count(c.effects.op("&")(int(Effect.SITE_MOVE)) != 0),
             _count(c.effects.op("&")(int(Effect.KEY_CHANGE)) != 0),
         )
-        .where(c.step_id == step, c.kind == Kind.USER, _counts(c))
+        .where(c.step_id == step, c.kind == Kind.USER, _matters(c))
         .group_by(c.client_id)
     )
     for client, creating, leaves, moving, site_moves, key_changes in conn.execute(query):
@@ -64,7 +64,7 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
     return [one for client, one in sorted(counts.items(), key=lambda pair: str(pair[0]))]
 
 
-def _counts(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
+def _matters(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
     """Changes that some guard counts; most are plain updates, of no interest to any."""
     actions = (Action.CREATE, Action.DEACTIVATE, Action.MISS, Action.MOVE)
     effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE)

@@ -43,6 +43,8 @@ class Database:
     def __init__(self, url: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
         self.engine = _engine(url, idle_seconds)
         self.dialect = self.engine.dialect.name
+        self.mark = "%s" if self.dialect == "postgresql" else "?"
+        """Stands for a bound value in SQL that goes to the driver as it is."""
         self.clock_offset = timedelta(0)
         """Added to the database's clock; tests travel with it."""
 

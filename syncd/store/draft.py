@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,19 +17,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Decisions, LinkWrite, Quarantined, creates
+from syncd.changes import Action, Decisions, LinkWrite, Quarantined, creates, gained_identities
 from syncd.entities import Kind
-from syncd.store import bulk
+from syncd.store import bulk, unsaying
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.hashes import repeated
 from syncd.store.target import rows
 
 MOST_PAGES = 500
 """Pages in one batch of apply, however small they are."""
-
-BUCKET = 200_000
-BUCKETS = 32
-"""More hashes than these are compared bucket by bucket, which bounds the memory for millions."""
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -145,7 +141,7 @@ class Draft:
             if creates(change):
                 row = rows.created(change, self.owner, packed=packed)
                 creations.setdefault(change.kind, []).append([place, *row])
-                for issuer, subject in change.after.get("identities") or ():
+                for issuer, subject in gained_identities(change):
                     identities.append((place, issuer, subject, row[0]))
         return Body(
             decisions.links,
@@ -238,17 +234,16 @@ class Draft:
 
     def page(self, conn: Connection, page: int) -> DraftPage:
         """One page."""
-        sql = (
-            "select first_seq, next_seq, stream, source_page, body from draft_page "
-            "where step_id = {0} and page = {0}"
-        )
-        row = self._fetch(conn, sql, (self.step, page))[0]
+        what = "first_seq, next_seq, stream, source_page, body"
+        row = self._fetch_one(conn, what, t.draft_page, page=page)
         return DraftPage(page, row[0], row[1], row[2], row[3], _body_in.decode(row[4]))
 
-    def _fetch(self, conn: Connection, sql: str, given: tuple[Any, ...]) -> list[Any]:
-        """Rows with blobs, without a detour over text."""
-        mark = "%s" if self.database.dialect == "postgresql" else "?"
-        return bulk.fetch(conn, sql.format(mark), given)
+    def _fetch_one(self, conn: Connection, what: str, table: sa.Table, **where: Any) -> Any:
+        """A row with blobs, without a detour over text."""
+        where["step_id"] = self.step
+        same = " and ".join(f"{name} = {self.database.mark}" for name in where)
+        sql = f"select {what} from {table.name} where {same}"
+        return bulk.fetch(conn, sql, tuple(where.values()))[0]
 
     def batch(self, conn: Connection, first: int, most: int) -> list[int]:
         """Numbers of pages from `first` that hold at most `most` links together; one at least."""
@@ -294,11 +289,8 @@ class Draft:
             yield self._seen_page(conn, stream, page)
 
     def _seen_page(self, conn: Connection, stream: str, page: int) -> SeenPage:
-        sql = (
-            "select hashes, newcomers from draft_seen "
-            "where step_id = {0} and stream = {0} and page = {0}"
-        )
-        hashes, newcomers = self._fetch(conn, sql, (self.step, stream, page))[0]
+        where = {"stream": stream, "page": page}
+        hashes, newcomers = self._fetch_one(conn, "hashes, newcomers", t.draft_seen, **where)
         return SeenPage(page, hashes, _pairs_in.decode(newcomers))
 
     def newcomers(self, conn: Connection, stream: str, page: int) -> list[tuple[str, bytes]]:
@@ -340,10 +332,9 @@ class Draft:
         """Per page: claim, place, claim, place, …; one page in memory at a time."""
         c = t.draft_page.c
         query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
-        sql = "select claims from draft_page where step_id = {0} and page = {0}"
         for page in conn.execute(query.order_by(c.page)).scalars().all():
             flat = array("q")
-            flat.frombytes(self._fetch(conn, sql, (self.step, page))[0][0])
+            flat.frombytes(self._fetch_one(conn, "claims", t.draft_page, page=page)[0])
             yield page, flat
 
     def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
@@ -353,12 +344,7 @@ class Draft:
         changes = {one.change for one in dropped if one.change >= 0}
         page.body.without_creations(changes)
         seqs = [page.first_seq + change for change in sorted(changes)]
-        c = t.change.c
-        for at in range(0, len(seqs), 5000):
-            chunk = seqs[at : at + 5000]
-            conn.execute(
-                sa.delete(t.change).where(c.step_id == self.step, self.database.among(c.seq, chunk))
-            )
+        unsaying.remove(self.database, conn, self.step, seqs)
         self._forget_unsaid_keys(conn, [one.entity for one in dropped if one.entity])
         self._renumber_claims(conn, page.page, places)
         return dropped
@@ -400,41 +386,6 @@ class Draft:
 def is_empty(decisions: Decisions) -> bool:
     """Whether there is nothing to store."""
     return not (decisions.changes or decisions.links or decisions.quarantined or decisions.healed)
-
-
-def missing(keys: Sequence[str], seen: array[int]) -> list[str]:
-    """Which of the keys are not among the seen hashes; needs memory for the keys alone."""
-    pending = set(map(hash, keys))
-    pending.difference_update(seen)
-    return [key for key in keys if hash(key) in pending] if pending else []
-
-
-def repeated(pages: Iterable[array[int]]) -> set[int]:
-    """The hashes that stand more than once in all pages, in memory for 8 bytes of each."""
-    few, many = array("q"), [array("q") for _ in range(BUCKETS)]
-    for page in pages:
-        few.extend(page)
-        if len(few) > BUCKET:
-            _sort_out(few, many)
-            few = array("q")
-    if not any(many):
-        return _repeated_among(few)
-    _sort_out(few, many)
-    found: set[int] = set()
-    while many:
-        found |= _repeated_among(many.pop())
-    return found
-
-
-def _sort_out(hashes: array[int], buckets: list[array[int]]) -> None:
-    for one in hashes:
-        buckets[one % BUCKETS].append(one)
-
-
-def _repeated_among(hashes: Sequence[int]) -> set[int]:
-    if len(set(hashes)) == len(hashes):
-        return set()
-    return {one for one, count in Counter(hashes).items() if count > 1}
 
 
 def _flat(claims: Sequence[tuple[int, int]]) -> bytes:

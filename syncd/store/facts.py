@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import LinkFact, LinkState
-from syncd.entities import CUSTOM, FIELDS, Entity, Kind, uuid_of
+from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.entities import load_entities
 
 LIVING = (LinkState.ALIVE, LinkState.MISSED)
 
@@ -116,7 +117,7 @@ class StoreFacts:
         self, what: str, stream: str, states: Sequence[LinkState]
     ) -> tuple[str, tuple[Any, ...]]:
         """A query for links in these states that own their item, and what it is given."""
-        mark = "%s" if self.database.dialect == "postgresql" else "?"
+        mark = self.database.mark
         sql = (
             f"select {what} from link where partition_id = {mark} and stream = {mark} "
             f"and owner = '' and state in ({', '.join(mark for _ in states)})"
@@ -314,7 +315,7 @@ class StoreFacts:
 
     def living(self, stream: str, states: Sequence[LinkState], after: str, most: int) -> list[str]:
         """The first keys after `after`, in order, of links in these states that own their item."""
-        mark = "%s" if self.database.dialect == "postgresql" else "?"
+        mark = self.database.mark
         sql, given = self._living_sql("key", stream, states)
         sql = f"{sql} and key > {mark} order by key limit {most:d}"
         return [key for (key,) in bulk.fetch(self.conn, sql, (*given, after))]
@@ -343,67 +344,3 @@ class StoreFacts:
         while rows := self.conn.execute(query.where(c.key > last)).all():
             yield [(row[0], row[1]) for row in rows]
             last = rows[-1][0]
-
-
-def load_entities(
-    database: Database, conn: Connection, kind: Kind, ids: Collection[UUID]
-) -> dict[UUID, Entity]:
-    """Stored entities by id, retired ones too; unknown ids are left out."""
-    sql = _ENTITY_SQL[kind]
-    found = {}
-    for chunk in bulk.chunks(list(ids)):
-        if database.dialect == "postgresql":
-            rows = bulk.fetch(conn, f"{sql} = any(%s)", (list(chunk),))
-        else:
-            marks = ",".join("?" * len(chunk))
-            rows = bulk.fetch(conn, f"{sql} in ({marks})", [one.bytes for one in chunk])
-            rows = [_from_sqlite(kind, row) for row in rows]
-        for row in rows:
-            found[row[0]] = _entity(kind, row)
-    return found
-
-
-def _entity_sql(kind: Kind) -> str:
-    references = {
-        Kind.CLIENT: "null, null, null",
-        Kind.SITE: "client_id, null, role",
-        Kind.USER: "client_id, site_id, null",
-    }
-    names = ", ".join(FIELDS[kind])
-    return (
-        f"select id, {references[kind]}, custom, overrides, provenance, retired, {names} "
-        f"from {t.TABLE_OF[kind].name} where id"
-    )
-
-
-_ENTITY_SQL = {kind: _entity_sql(kind) for kind in Kind}
-_JSON_AT = (4, 5, 6)
-_BOOLS_AT = {
-    kind: (7, *(8 + at for at, field in enumerate(fields.values()) if field.type == "bool"))
-    for kind, fields in FIELDS.items()
-}
-
-
-def _from_sqlite(kind: Kind, row: Sequence[Any]) -> list[Any]:
-    """A row as SQLite keeps it, with ids, JSON and truth values made of it."""
-    made = list(row)
-    made[0] = uuid_of(made[0])
-    for at in (1, 2):
-        made[at] = bulk.shared_uuid(made[at])
-    for at in _JSON_AT:
-        made[at] = made[at] and bulk.json_value(made[at])
-    for at in _BOOLS_AT[kind]:
-        if made[at] is not None:
-            made[at] = bool(made[at])
-    return made
-
-
-def _entity(kind: Kind, row: Sequence[Any]) -> Entity:
-    entity, client, site, role, custom, overrides, provenance, retired = row[:8]
-    pairs = zip(FIELDS[kind], row[8:], strict=True)
-    values = {name: value for name, value in pairs if value is not None}
-    for name, value in (custom or {}).items():
-        values[CUSTOM + name] = value
-    if role is not None:
-        values["role"] = role
-    return Entity(entity, kind, client, site, values, overrides or {}, provenance, retired)

@@ -10,7 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from syncd.changes import Action, Change, LinkState, LinkWrite, Quarantined
+from syncd.changes import (
+    Action,
+    Change,
+    LinkState,
+    LinkWrite,
+    Quarantined,
+    gained_identities,
+)
 from syncd.mapping.match import identity_claims
 from syncd.mapping.users import RETURNED
 from syncd.store import unsaying
@@ -100,7 +107,7 @@ def _without(step: Step, contested: Collection[int], page: DraftPage, chosen: li
 
 
 def _shorten(change: Change, contested: Collection[int]) -> None:
-    given = change.after["identities"]
+    given = gained_identities(change)
     left = [one for one in given if identity_claims([one]).isdisjoint(contested)]
     if left:
         change.after["identities"] = left

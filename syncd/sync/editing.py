@@ -14,7 +14,7 @@ from syncd.errors import UsageError
 from syncd.mapping.names import ALIASES
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
-from syncd.store.facts import load_entities
+from syncd.store.entities import load_entities
 from syncd.store.target import edits
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine

@@ -6,7 +6,6 @@ or take on in the same plan is known, whatever the order of the pages.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -20,8 +19,9 @@ from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.mapping.page import Item, digests
 from syncd.store.database import Transaction
-from syncd.store.draft import missing
-from syncd.sync.settling import Turns, absence_tells, resolve_conflicts, resolve_repeats
+from syncd.store.hashes import missing
+from syncd.sync.repeats import resolve_repeats
+from syncd.sync.settling import Turns, absence_tells, resolve_conflicts
 from syncd.sync.step import PAGE_OF_CHANGES, PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
 
 
@@ -32,7 +32,7 @@ class Waiting:
     items: list[Item] = field(default_factory=list)
     pages: dict[str, int] = field(default_factory=dict)
     """Which read page each key was on."""
-    refused: set[str] = field(default_factory=set)
+    contradicted: set[str] = field(default_factory=set)
     """Those whose page says as well that they cannot be read: they stay in quarantine."""
 
     def is_full(self, key: str, most: int) -> bool:
@@ -46,7 +46,7 @@ class Waiting:
     def clear(self) -> None:
         self.items.clear()
         self.pages.clear()
-        self.refused.clear()
+        self.contradicted.clear()
 
 
 def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: bool) -> None:
@@ -58,7 +58,7 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
         decisions = step.planner.plan(
             stream.name, stream.parse, waiting.items, links, has_quarantine
         )
-    decisions.healed = [pair for pair in decisions.healed if pair[1] not in waiting.refused]
+    decisions.healed = [pair for pair in decisions.healed if pair[1] not in waiting.contradicted]
     _remember_misfits(step, stream, waiting, decisions)
     reach("read.changed.planned")
     key_changes = [row for change in decisions.changes for row in _key_changes(change)]
@@ -80,8 +80,9 @@ def _remember_misfits(step: Step, stream: Stream, waiting: Waiting, out: Decisio
     linked = {link.key for link in out.links if link.stream == stream.name}
     for item in waiting.items:
         if item.key not in linked:
-            known = step.misfits.setdefault(stream.name, array("q"))
-            known.extend((waiting.pages[item.key], hash(item.key), hash(item.raw)))
+            step.reads[stream.name].misfits.extend(
+                (waiting.pages[item.key], hash(item.key), hash(item.raw))
+            )
 
 
 def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | None]]:
@@ -136,7 +137,7 @@ def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]
         has_quarantine = step.facts.has_quarantine(stream.name)
         items = _items(step, raws)
         links = {}
-        if stream.name in step.reconsidered:
+        if step.reads[stream.name].reconsidered:
             links = step.facts.links(stream.name, [item.key for item in items])
         decisions = step.planner.plan(stream.name, stream.parse, items, links, has_quarantine)
     reach("read.newcomers.planned")

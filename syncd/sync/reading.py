@@ -8,7 +8,6 @@ makes decisions of both. Tombstones and rejects are decided with their page.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -86,7 +85,7 @@ def _known(step: Step, stream: Stream) -> dict[str, bytes | None] | None:
     known = step.facts.all_settled(stream.name, sweepable(stream), KNOWN_AT_ONCE + 1)
     if len(known) > KNOWN_AT_ONCE:
         return None
-    step.living[stream.name] = len(known)
+    step.reads[stream.name].living = len(known)
     return known
 
 
@@ -129,7 +128,7 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
             plan_changed(step, stream, reading.waiting, reading.has_quarantine)
         reading.waiting.add(number, item)
         if item.key in refused:
-            reading.waiting.refused.add(item.key)
+            reading.waiting.contradicted.add(item.key)
 
 
 def _heal_settled(step: Step, stream: Stream, page: Page, found: Sorted, out: Decisions) -> None:
@@ -168,7 +167,7 @@ def _distinct(step: Step, stream: Stream, items: Sequence[RawItem]) -> Sequence[
     if stream.repeats is Repeats.CONFLICT:
         for item in items:
             if item.raw != last[item.key].raw:
-                step.conflicted.setdefault(stream.name, set()).add(item.key)
+                step.reads[stream.name].conflicted.add(item.key)
     return list(last.values())
 
 
@@ -199,7 +198,7 @@ def _sort_odd(
     """
     step, stream = reading.step, reading.stream
     strangers = [item.key for item in odd if item.key not in settled]
-    step.living_seen[stream.name] += len(keys) - len(strangers)
+    step.reads[stream.name].living_seen += len(keys) - len(strangers)
     ties = step.facts.other_ties(stream.name, strangers) if strangers else {}
     changed, newcomers = [], []
     for item in odd:
@@ -209,7 +208,7 @@ def _sort_odd(
         elif tie is None or tie.digest != item.digest:
             newcomers.append((item.key, item.raw))
             if tie is not None:
-                step.reconsidered.add(stream.name)
+                step.reads[stream.name].reconsidered = True
     return Sorted(keys, changed, newcomers)
 
 
@@ -251,7 +250,7 @@ def _set_rejects_aside(
         key = reject.key if usable and reject.key else f"({reject.where or 'no key'})"
         keys.append(key)
         if usable and stream.repeats is Repeats.CONFLICT:
-            step.refused.setdefault(stream.name, array("q")).append(hash(key))
+            step.reads[stream.name].refused.append(hash(key))
         message = f"{reject.where}: {reject.message}" if reject.where else reject.message
         aside.append(
             Quarantined(stream.name, key, reject.reason, message, tuple(reject.fields), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -42,6 +42,28 @@ Report = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
+class StreamRead:
+    """What the read of one stream has shown so far, for when it has ended."""
+
+    reconsidered: bool = False
+    """Some newcomer has a link already, to no entity: it was out of scope."""
+    repeating: bool = False
+    """Some key stands there more than once."""
+    living: int | None = None
+    """How many living links there are, where somebody counted them."""
+    living_seen: int = 0
+    """How many of the items on all pages have a living link."""
+    conflicted: set[str] = field(default_factory=set)
+    """Keys that one page held twice with different content."""
+    refused: array[int] = field(default_factory=lambda: array("q"))
+    """Where a key may not repeat: hashes of keys that came without any item."""
+    misfits: array[int] = field(default_factory=lambda: array("q"))
+    """Flat: page, hash of key and of bytes of linked items that could not be planned. Without them
+    two items of one key, of which one is set aside and one settled, look equal.
+    """
+
+
+@dataclass(slots=True)
 class Step:
     """A claimed step: its phases read the connector, plan by `planner` and write to `draft`."""
 
@@ -72,22 +94,8 @@ class Step:
     """Streams that were read to their end."""
     keyless: bool = False
     """Some item had no key: nothing can be said about what is absent."""
-    reconsidered: set[str] = field(default_factory=set)
-    """Streams with newcomers that have a link already, to no entity: they were out of scope."""
-    conflicted: dict[str, set[str]] = field(default_factory=dict)
-    """Per stream: keys that one page held twice with different content."""
-    repeating: set[str] = field(default_factory=set)
-    """Streams that held a key more than once."""
-    living: dict[str, int] = field(default_factory=dict)
-    """Per stream, where it was counted: how many living links there are."""
-    living_seen: Counter[str] = field(default_factory=Counter)
-    """Per stream: how many of the items on all pages have a living link."""
-    refused: dict[str, array[int]] = field(default_factory=dict)
-    """Per stream where a key may not repeat: hashes of keys that came without any item."""
-    misfits: dict[str, array[int]] = field(default_factory=dict)
-    """Per stream, flat: page, hash of key and of bytes of linked items that could not be planned.
-    Without them two items of one key, of which one is set aside and one settled, look equal.
-    """
+    reads: dict[str, StreamRead] = field(default_factory=lambda: defaultdict(StreamRead))
+    """What the read of each stream has shown so far."""
 
     def write(self, work: Callable[[Transaction], None]) -> None:
         """One transaction of this step; refused if the lease is lost. A plan that gets lost is made

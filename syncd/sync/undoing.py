@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions, Effect, LinkState, LinkWrite
+from syncd.changes import (
+    OVERRIDES,
+    OWNERS,
+    Action,
+    Change,
+    Decisions,
+    Effect,
+    LinkState,
+    LinkWrite,
+    gained_identities,
+)
 from syncd.entities import LOCAL, Kind
 from syncd.errors import UsageError
 from syncd.store import history, leases
@@ -235,7 +245,7 @@ def _hidden(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
     """(before, after) that hides what was created or revived."""
     before: dict[str, Any] = {"retired": False}
     after: dict[str, Any] = {"retired": True}
-    if identities := change.after.get("identities"):  # free for others, as its keys are
+    if identities := gained_identities(change):  # free for others, as its keys are
         before["identities"], after["identities"] = identities, []
     return before, after
 

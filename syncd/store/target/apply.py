@@ -22,7 +22,8 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.draft import DraftPage
-from syncd.store.facts import StoreFacts, load_entities
+from syncd.store.entities import load_entities
+from syncd.store.facts import StoreFacts
 from syncd.store.target import check, identities, rows
 
 LINK_COLUMNS = (

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Change, creates
+from syncd.changes import Change, creates, gained_identities, lost_identities
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -35,11 +35,15 @@ def trim(
     }
     if not concerned:
         return {}
-    pairs = {tuple(one) for each in concerned.values() for one in (*gained(each), *lost(each))}
+    pairs = {
+        tuple(one)
+        for each in concerned.values()
+        for one in (*gained_identities(each), *lost_identities(each))
+    }
     held = _holders(database, conn, pairs)
     trimmed = {}
     for place, change in concerned.items():
-        gains, loses = gained(change), lost(change)
+        gains, loses = gained_identities(change), lost_identities(change)
         free = [one for one in gains if tuple(one) not in held]
         theirs = [one for one in loses if held.get(tuple(one)) == change.entity]
         held |= {tuple(one): change.entity for one in free}
@@ -58,7 +62,9 @@ def doubtful(
     if not born_with:
         return set()
     given = Counter((issuer, subject) for _, issuer, subject, _ in born_with)
-    given.update((one[0], one[1]) for each in changes if not creates(each) for one in gained(each))
+    given.update(
+        (one[0], one[1]) for each in changes if not creates(each) for one in gained_identities(each)
+    )
     held = _holders(database, conn, given)
     return {one[0] for one in born_with if one[1:3] in held or given[one[1:3]] > 1}
 
@@ -70,18 +76,8 @@ def left(
     return [
         one
         for one in born_with
-        if one[0] not in trimmed or [one[1], one[2]] in gained(changes[one[0]])
+        if one[0] not in trimmed or [one[1], one[2]] in gained_identities(changes[one[0]])
     ]
-
-
-def gained(change: Change) -> list[list[str]]:
-    """(issuer, subject) of each identity that a change gives to its user."""
-    return change.after.get("identities") or []
-
-
-def lost(change: Change) -> list[list[str]]:
-    """(issuer, subject) of each identity that a change takes from its user."""
-    return change.before.get("identities") or []
 
 
 def _keep(change: Change, loses: list[list[str]], gains: list[list[str]]) -> None:
@@ -115,10 +111,12 @@ def write(
     """Give and take the identities of trimmed changes, and give those of creations."""
     c = t.identity.c
     for change in changes:
-        for issuer, subject in lost(change):
+        for issuer, subject in lost_identities(change):
             this = sa.and_(c.issuer == issuer, c.subject == subject, c.user_id == change.entity)
             conn.execute(sa.delete(t.identity).where(this))
     columns = ("issuer", "subject", "user_id", "connection")
     rows: list[tuple[Any, ...]] = [(*one[1:], connection) for one in born_with]
-    rows += [(*one, change.entity, connection) for change in changes for one in gained(change)]
+    rows += [
+        (*one, change.entity, connection) for change in changes for one in gained_identities(change)
+    ]
     bulk.insert(database, conn, t.identity, columns, rows)

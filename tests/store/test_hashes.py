@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.store import draft
-from syncd.store.draft import missing, repeated
+from syncd.store import hashes
+from syncd.store.hashes import missing, repeated
 
 pages = st.lists(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)))
 
@@ -22,7 +22,7 @@ def test_what_stands_twice_is_found_however_many_fit_into_memory(
 ) -> None:
     counts = Counter(one for page in held for one in page)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(draft, "BUCKET", bucket)
+        patched.setattr(hashes, "BUCKET", bucket)
         found = repeated(array("q", page) for page in held)
     assert found == {one for one, count in counts.items() if count > 1}
 
