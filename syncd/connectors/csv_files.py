@@ -59,7 +59,7 @@ class CsvConfig(base.Config):
     """Heading as in the file to the heading it stands for, or to "" to ignore the column."""
     day_first: bool = True
     """Whether 05/06/2026 is the fifth of June."""
-    page_size: Annotated[int, Field(ge=1, le=50_000)] = 10_000
+    page_size: Annotated[int, Field(ge=1, le=50_000)] = 5_000
 
     @field_validator("key", mode="before")
     @classmethod
