@@ -1,4 +1,4 @@
-"""The fastest honest way to write many rows: COPY on PostgreSQL, executemany on SQLite.
+"""The fastest honest way to write many rows: COPY on PostgreSQL, long statements on SQLite.
 
 Rows are tuples in the order of `columns`: UUIDs, text, numbers, bytes, JSON encoded to text.
 Table and column names come from `tables.py` alone; values are always bound.
@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 from zlib import crc32
@@ -28,7 +29,11 @@ Row = Sequence[Any]
 T = TypeVar("T")
 
 CHUNK = 5000
-"""Values in one statement: far below SQLite's 32,766 variables."""
+"""Values in one list of a query: far below what SQLite can bind."""
+ROWS_AT_ONCE = 250
+"""Rows in one insert statement of SQLite: a third faster than one by one where rows are narrow.
+Longer statements gain little, and each kind that is kept ready takes memory.
+"""
 _json = msgspec.json.Encoder(uuid_format="hex").encode
 
 sqlite3.register_adapter(UUID, lambda value: value.bytes)
@@ -71,7 +76,12 @@ def _insert_many(
         for at, values in zip(used, by_column, strict=True)
     ]
     names = tuple(columns[at] for at in used)
-    _cursor(conn).executemany(_insert_sql(table, names), zip(*plain, strict=True))
+    cursor, given = _cursor(conn), list(zip(*plain, strict=True))
+    alone = len(given) % ROWS_AT_ONCE
+    cursor.executemany(_insert_sql(table, names, 1), given[:alone])
+    for start in range(alone, len(given), ROWS_AT_ONCE):
+        together = chain.from_iterable(given[start : start + ROWS_AT_ONCE])
+        cursor.execute(_insert_sql(table, names, ROWS_AT_ONCE), tuple(together))
 
 
 def _bytes(value: UUID | bytes | None) -> bytes | None:
@@ -222,9 +232,9 @@ def _without_nulls(rows: Sequence[Row]) -> tuple[list[int], list[Row]]:
 
 
 @lru_cache(maxsize=64)
-def _insert_sql(table: sa.Table, columns: tuple[str, ...]) -> str:
-    marks = ", ".join("?" * len(columns))
-    return f"insert into {table.name} ({', '.join(columns)}) values ({marks})"
+def _insert_sql(table: sa.Table, columns: tuple[str, ...], rows: int) -> str:
+    row = f"({', '.join('?' * len(columns))})"
+    return f"insert into {table.name} ({', '.join(columns)}) values {', '.join([row] * rows)}"
 
 
 def _type(table: sa.Table, column: str) -> str:
