@@ -55,6 +55,21 @@ def test_each_reason_for_leaving_has_a_rule_of_its_own(
     assert desk.names(active=False) == [wanted[reason]]
 
 
+def test_a_key_that_stands_there_twice_does_not_stand_in_for_one_that_is_absent(
+    desk: Desk, source: Source
+) -> None:
+    """As many items as living links are no proof that each of them was seen."""
+    desk.mapping("[gone]\nabsent = { action = \"deactivate\", after = [] }\n")
+    source.people = crowd(4)
+    desk.sync()
+
+    p0, p1, p2, _ = source.people
+    source.pages = [Page([p0, p1, p2]), Page([p2])]
+    desk.sync()
+
+    assert desk.names(active=False) == ["P3"]
+
+
 def test_a_record_that_was_never_in_scope_is_no_user(desk: Desk, source: Source) -> None:
     desk.mapping("[user]\nscope = \"user_type != 'Guest'\"\n")
     source.people = [who("Ada"), who("Bob", user_type="Guest")]
