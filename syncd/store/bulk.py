@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 from zlib import crc32
@@ -23,7 +24,6 @@ from syncd.changes import Action, Change, Effect
 from syncd.entities import Kind, uuid_of
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.types import Id
 
 Row = Sequence[Any]
 T = TypeVar("T")
@@ -36,7 +36,12 @@ Longer statements gain little, and each kind that is kept ready takes memory.
 """
 _json = msgspec.json.Encoder(uuid_format="hex").encode
 
-sqlite3.register_adapter(UUID, lambda value: value.bytes)
+_NOTHING: dict[None, None] = {}
+sqlite3.register_adapter(UUID, attrgetter("bytes"))
+# SQLite's driver looks for an adapter of all but numbers and text, and takes longest to find none.
+sqlite3.register_adapter(bytes, bytearray)
+sqlite3.register_adapter(bool, int)
+sqlite3.register_adapter(type(None), _NOTHING.get)
 
 
 def json_text(value: Any) -> str:
@@ -67,25 +72,12 @@ def insert(
 def _insert_many(
     conn: Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
-    """SQLite's driver looks for an adapter of every null and every UUID, which costs more than
-    storing them: leave out columns that are null in all rows, and hand over ids as bytes.
-    """
-    used, by_column = _without_nulls(rows)
-    plain = [
-        list(map(_bytes, values)) if isinstance(table.c[columns[at]].type, Id) else values
-        for at, values in zip(used, by_column, strict=True)
-    ]
-    names = tuple(columns[at] for at in used)
-    cursor, given = _cursor(conn), list(zip(*plain, strict=True))
-    alone = len(given) % ROWS_AT_ONCE
+    names, given = _without_nulls(columns, rows)
+    cursor, alone = _cursor(conn), len(given) % ROWS_AT_ONCE
     cursor.executemany(_insert_sql(table, names, 1), given[:alone])
     for start in range(alone, len(given), ROWS_AT_ONCE):
         together = chain.from_iterable(given[start : start + ROWS_AT_ONCE])
         cursor.execute(_insert_sql(table, names, ROWS_AT_ONCE), tuple(together))
-
-
-def _bytes(value: UUID | bytes | None) -> bytes | None:
-    return value.bytes if isinstance(value, UUID) else value
 
 
 def update(
@@ -217,18 +209,22 @@ def _cursor(conn: Connection) -> Any:
 
 
 def _copy(conn: Connection, table: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    used, by_column = _without_nulls(rows)
-    names = ", ".join(columns[at] for at in used)
-    with _cursor(conn) as cursor, cursor.copy(f"copy {table} ({names}) from stdin") as copy:
-        for row in zip(*by_column, strict=True):
+    names, given = _without_nulls(columns, rows)
+    sql = f"copy {table} ({', '.join(names)}) from stdin"
+    with _cursor(conn) as cursor, cursor.copy(sql) as copy:
+        for row in given:
             copy.write_row(row)
 
 
-def _without_nulls(rows: Sequence[Row]) -> tuple[list[int], list[Row]]:
-    """The places of columns that are not null in all rows, and their values column by column."""
-    by_column = list(zip(*rows, strict=True))
-    used = [at for at, values in enumerate(by_column) if values.count(None) < len(values)]
-    return used, [by_column[at] for at in used]
+def _without_nulls(
+    columns: tuple[str, ...], rows: Sequence[Row]
+) -> tuple[tuple[str, ...], Sequence[Row]]:
+    """The columns that are not null in all rows, and the rows without the others."""
+    used = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
+    if len(used) == len(columns):
+        return columns, rows
+    pick = itemgetter(*used)
+    return pick(columns), list(map(pick, rows))
 
 
 @lru_cache(maxsize=64)
