@@ -7,8 +7,10 @@ knows from it what can be set. Widths are in characters.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -143,16 +145,16 @@ def uuid_of(data: bytes) -> UUID:
 
 
 class _Clock(threading.local):
-    millis = 0
-    count = 0
-    entropy = b""
+    stamp = 0
+    """Of the last id: its millisecond, and 12 bits that count within it."""
+    entropy: Iterator[tuple[int]] = iter(())
 
 
 _clock = _Clock()
 
 
 def _forget_entropy() -> None:
-    _clock.entropy = b""  # two processes must never draw from one pool
+    _clock.entropy = iter(())  # two processes must never draw from one pool
 
 
 os.register_at_fork(after_in_child=_forget_entropy)
@@ -160,15 +162,12 @@ os.register_at_fork(after_in_child=_forget_entropy)
 
 def new_id() -> UUID:
     """A UUID of version 7 (RFC 9562): ordered within a thread: indexes grow at their end."""
-    millis = time.time_ns() // 1_000_000
-    if millis > _clock.millis:
-        _clock.millis, _clock.count = millis, 0
-    else:  # the clock stands still or went back: count on
-        _clock.count += 1
-        if _clock.count >= 1 << 12:
-            _clock.millis, _clock.count = _clock.millis + 1, 0
-    if not _clock.entropy:  # asking the system for every id would cost more than all the rest
-        _clock.entropy = os.urandom(4096)
-    tail = int.from_bytes(_clock.entropy[:8], "big") & ((1 << 62) - 1)
-    _clock.entropy = _clock.entropy[8:]
-    return quick_uuid(_clock.millis << 80 | 7 << 76 | _clock.count << 64 | 2 << 62 | tail)
+    clock = _clock
+    # While the clock stands still, or after it went back, the count goes on.
+    stamp = clock.stamp = max(time.time_ns() // 1_000_000 << 12, clock.stamp + 1)
+    drawn = next(clock.entropy, None)
+    if drawn is None:  # asking the system for every id would cost more than all the rest
+        clock.entropy = struct.iter_unpack(">Q", os.urandom(4096))
+        drawn = next(clock.entropy)
+    millis, count = stamp >> 12, stamp & 0xFFF
+    return quick_uuid(millis << 80 | 7 << 76 | count << 64 | 2 << 62 | drawn[0] >> 2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from syncd.entities import KEY_FIELDS, Kind
-from syncd.text import clean, fold
+from syncd.text import clean, fold, fold_all
 
 KEY_WIDTH = 255
 """No key is longer. What would be (folding can lengthen a text) has no key: it never matches."""
@@ -19,13 +19,13 @@ is_ordinary_address = re.compile(
 """Whether a text is an e-mail address of the kind that nearly all are: plain ASCII, unquoted."""
 _TRUNK_ZERO = re.compile(r"\(\s*0\s*\)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?://)?", re.ASCII).match
-_NO_DIGITS = {code: None for code in range(128) if not chr(code).isdigit()}
+_NO_DIGITS = bytes(code for code in range(128) if not chr(code).isdigit())
 
 
 def digits(text: str) -> str:
     """Only the digits of `text`, whatever script they are written in, as 0 to 9."""
     if text.isascii():
-        return text.translate(_NO_DIGITS)
+        return text.encode().translate(None, _NO_DIGITS).decode()
     return "".join(str(unicodedata.decimal(letter)) for letter in text if letter.isdecimal())
 
 
@@ -120,4 +120,18 @@ def keys(kind: Kind, values: Mapping[str, str | bool]) -> dict[str, str]:
         value = values.get(field)
         if isinstance(value, str) and (folded := form(value)) and len(folded) <= KEY_WIDTH:
             found[field] = folded
+    return found
+
+
+def all_keys(kind: Kind, entities: Sequence[Mapping[str, str | bool]]) -> list[dict[str, str]]:
+    """`keys` of each of many, field by field, which takes half the time."""
+    found: list[dict[str, str]] = [{} for _ in entities]
+    for field, form in _KEY_FORMS[kind].items():
+        column = [values.get(field) for values in entities]
+        places = [at for at, value in enumerate(column) if isinstance(value, str)]
+        texts = [str(column[at]) for at in places]
+        folded = fold_all(texts) if form is fold else map(form, texts)
+        for at, one in zip(places, folded, strict=True):
+            if one and len(one) <= KEY_WIDTH:
+                found[at][field] = one
     return found

@@ -158,7 +158,7 @@ class Placed:
 
 
 def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
-    placed = [found for one in candidates if (found := _place(work, one, page))]
+    placed = _place(work, candidates, page)
     if not placed:
         return
     load_for(work, [(found.one, found.client) for found in placed])
@@ -172,11 +172,22 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
         link = _decide(work, found, match, stored, elsewhere, page)
         if link is not None:
             made = {*claims(Kind.USER, rules, found.subject, match)}
-            made |= identity_claims(_gained(page, link))  # unique, whatever the mapping matches by
+            if found.subject.identities:  # unique, whatever the mapping matches by
+                made |= identity_claims(_gained(page, link))
             page.out.claims += [(claim, link) for claim in made]
 
 
-def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
+def _place(work: Context, candidates: list[Candidate], page: Page) -> list[Placed]:
+    """Those who belong to a client; the others are skipped or set aside."""
+    settled = [(one, client) for one in candidates if (client := _home(work, one, page))]
+    found = keys.all_keys(Kind.USER, [one.mapped.values for one, _ in settled])
+    return [
+        Placed(one, client, Subject(own, client.id, client.new, _person(one).identities))
+        for (one, client), own in zip(settled, found, strict=True)
+    ]
+
+
+def _home(work: Context, one: Candidate, page: Page) -> ClientRef | None:
     if not one.mapped.in_scope:
         page.link(one, None, state=LinkState.SKIPPED, note=_scope_note(one))
         return None
@@ -187,9 +198,7 @@ def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
     if client is None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
-        return None
-    wanted = keys.keys(Kind.USER, one.mapped.values)
-    return Placed(one, client, Subject(wanted, client.id, client.new, _person(one).identities))
+    return client
 
 
 def _decide(

@@ -59,7 +59,7 @@ def test_a_key_that_stands_there_twice_does_not_stand_in_for_one_that_is_absent(
     desk: Desk, source: Source
 ) -> None:
     """As many items as living links are no proof that each of them was seen."""
-    desk.mapping("[gone]\nabsent = { action = \"deactivate\", after = [] }\n")
+    desk.mapping('[gone]\nabsent = { action = "deactivate", after = [] }\n')
     source.people = crowd(4)
     desk.sync()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import filterfalse
 from typing import Any
 from uuid import UUID
 
@@ -128,7 +129,7 @@ _NOT_CUSTOM = frozenset(name for names in _FIELD_NAMES.values() for name in name
 
 def _custom(values: dict[str, Any]) -> dict[str, Any]:
     start = len(CUSTOM)
-    names = sorted(values.keys() - _NOT_CUSTOM)
+    names = sorted(filterfalse(_NOT_CUSTOM.__contains__, values))
     return {name[start:]: value for name in names if (value := values[name]) is not None}
 
 
