@@ -221,7 +221,7 @@ def _without_nulls(
 ) -> tuple[tuple[str, ...], Sequence[Row]]:
     """The columns that are not null in all rows, and the rows without the others."""
     used = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
-    if len(used) == len(columns):
+    if len(used) == len(columns) or len(used) < 2:  # an itemgetter of one gives no tuple
         return columns, rows
     pick = itemgetter(*used)
     return pick(columns), list(map(pick, rows))

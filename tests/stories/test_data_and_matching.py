@@ -59,6 +59,20 @@ def test_a_linked_user_stays_as_it_is_when_its_key_becomes_ambiguous(desk: Desk)
     assert desk.quarantine() == {}
 
 
+def test_the_ledger_keeps_a_flag_as_yes_or_no_on_every_database(desk: Desk) -> None:
+    """SQLite knows 1 and 0 only, and a person would read those in every answer."""
+    desk.sync([person("Ada", IsImportantContact="yes")])
+
+    outcome = desk.sync([person("Ada", IsImportantContact="no")])
+
+    c = t.change.c
+    this_run = t.step.c.run_id == outcome.run
+    query = sa.select(c.before, c.after).join(t.step, t.step.c.id == c.step_id).where(this_run)
+    (change,) = desk.database.query(lambda conn: conn.execute(query).all())
+    assert change.before["is_important_contact"] is True
+    assert change.after["is_important_contact"] is False
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"])
 def test_the_same_row_twice_is_one_user(desk: Desk) -> None:
     """A31"""
