@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import Action, Effect
 from syncd.entities import Kind
 from syncd.store import tables as t
-from syncd.store.bulk import json_text
+from syncd.store.bulk import chunks, json_text
 from syncd.store.database import Database
 
 
@@ -77,17 +77,14 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
 
 def _add_present(database: Database, conn: Connection, counts: dict[UUID, UserCounts]) -> None:
     c = t.user.c
-    ids = list(counts)
-    query = (
-        sa.select(c.client_id, sa.func.count(), _count(c.active))
-        .where(sa.not_(c.retired), database.among(c.client_id, ids))
-        .group_by(c.client_id)
-    )
-    for client, total, active in conn.execute(query):
-        counts[client].total, counts[client].active = total, active
-    names = sa.select(t.client.c.id, t.client.c.name).where(database.among(t.client.c.id, ids))
-    for client, name in conn.execute(names):
-        counts[client].client = name
+    present = sa.select(c.client_id, sa.func.count(), _count(c.active)).group_by(c.client_id)
+    present = present.where(sa.not_(c.retired))
+    names = sa.select(t.client.c.id, t.client.c.name)
+    for ids in chunks(list(counts)):
+        for client, total, active in conn.execute(present.where(database.among(c.client_id, ids))):
+            counts[client].total, counts[client].active = total, active
+        for client, name in conn.execute(names.where(database.among(t.client.c.id, ids))):
+            counts[client].client = name
 
 
 def _add_left_today(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -180,11 +181,13 @@ class StoreFacts:
         firsts = list({values[0] for _, values in wanted})
         query = sa.select(table.c.id, scope, *columns)
         query = query.where(sa.not_(table.c.retired), columns[0].is_not(None))
+        queries = [query]
         if kind is Kind.SITE:
             clients = list({client for client, _ in wanted})
-            query = query.where(self.database.among(table.c.client_id, clients))
+            these = [self.database.among(table.c.client_id, some) for some in bulk.chunks(clients)]
+            queries = [query.where(condition) for condition in these]
         asked = set(wanted)
-        for chunk in bulk.chunks(firsts):
+        for query, chunk in product(queries, bulk.chunks(firsts)):
             for row in self.conn.execute(query.where(self.database.among(columns[0], chunk))):
                 client = row[1] if True in scoped else None
                 want = (client, tuple(row[2:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from syncd.errors import Busy, Interrupted, LeaseLost, StoreUnavailable
+from syncd.store import bulk
 from syncd.store import database as database_module
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -334,3 +336,29 @@ def _fresh(dialect: str, folder: Path, request: pytest.FixtureRequest) -> str:
     url = manager.__enter__()
     request.addfinalizer(lambda: manager.__exit__(None, None, None))
     return url
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_a_plan_may_concern_more_clients_than_one_statement_can_name(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many values a statement can bind differs from one SQLite library to the next."""
+    monkeypatch.setattr(bulk, "CHUNK", 100)
+    monkeypatch.setattr(bulk, "ROWS_AT_ONCE", 10)
+    engine = desk.database.engine
+    engine.dispose()
+    most = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
+    sa.event.listen(engine, "connect", lambda raw, _record: raw.setlimit(most, 400))
+    clients = [f"C{number}" for number in range(450)]
+    firsts = [person(f"A{number}", client) for number, client in enumerate(clients)]
+    seconds = [person(f"B{number}", client) for number, client in enumerate(clients)]
+
+    first = desk.sync(firsts)
+    second = desk.sync([{**row, "Title": "Head"} for row in firsts] + seconds)
+    held = desk.sync(seconds)
+
+    assert (first.state, second.state, held.state) == ("succeeded", "succeeded", "held")
+    approved = desk.approve(held.holds[0])
+    assert approved.state == "succeeded"
+    assert [desk.undo(run).state for run in (held.run, second.run, first.run)] == ["succeeded"] * 3
+    assert desk.users() == []
