@@ -14,7 +14,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from syncd.changes import Decisions
 from syncd.errors import Busy, Interrupted, LeaseLost, StoreUnavailable
+from syncd.mapping.planner import Planner
 from syncd.store import bulk
 from syncd.store import database as database_module
 from syncd.store import tables as t
@@ -362,3 +364,24 @@ def test_a_plan_may_concern_more_clients_than_one_statement_can_name(
     assert approved.state == "succeeded"
     assert [desk.undo(run).state for run in (held.run, second.run, first.run)] == ["succeeded"] * 3
     assert desk.users() == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_no_more_records_are_planned_together_than_the_configuration_allows(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory must not grow with the number of records that are new or changed."""
+    desk.precedence = "[engine]\npage_size = 4\n"
+    desk.reload()
+    together: list[int] = []
+
+    def plan(planner: Planner, stream: str, parse: Any, items: Any, *more: Any) -> Decisions:
+        together.append(len(items))
+        return whole(planner, stream, parse, items, *more)
+
+    whole = Planner.plan
+    monkeypatch.setattr(Planner, "plan", plan)
+    desk.sync(people(10))
+    desk.sync([{**row, "Title": "Head"} for row in people(10)])
+
+    assert [count for count in together if count > 1] == [4, 4, 2] * 2  # and one client
