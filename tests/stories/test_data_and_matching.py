@@ -542,6 +542,24 @@ def test_a_large_client_does_not_keep_a_small_one_waiting(desk: Desk) -> None:
     assert desk.user("Solo").client == "Tiny"
 
 
+def test_newcomers_of_several_clients_find_the_site_that_their_records_name(
+    desk: Desk, source: Source
+) -> None:
+    """One site name in every client; nobody's site is made a second time."""
+    desk.mapping('[site]\nfrom = ["office_location"]\ncreate = true\n')
+    clients = ("acme", "bolt")
+    first = [who(f"A{one}", one, office_location="North") for one in clients]
+    source.people = first
+    desk.sync()
+    sites = desk.rows(t.site)
+
+    source.people = [*first, *(who(f"B{one}", one, office_location="North") for one in clients)]
+    desk.sync()
+
+    assert desk.rows(t.site) == sites
+    assert len(desk.users()) == 4
+
+
 # -- nothing depends on pages ----------------------------------------------------------------------
 
 
