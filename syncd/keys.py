@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from syncd.entities import KEY_FIELDS, Kind
-from syncd.text import clean, fold, fold_all
+from syncd.text import clean, fold
 
 KEY_WIDTH = 255
 """No key is longer. What would be (folding can lengthen a text) has no key: it never matches."""
@@ -120,18 +120,4 @@ def keys(kind: Kind, values: Mapping[str, str | bool]) -> dict[str, str]:
         value = values.get(field)
         if isinstance(value, str) and (folded := form(value)) and len(folded) <= KEY_WIDTH:
             found[field] = folded
-    return found
-
-
-def all_keys(kind: Kind, entities: Sequence[Mapping[str, str | bool]]) -> list[dict[str, str]]:
-    """`keys` of each of many, field by field, which takes half the time."""
-    found: list[dict[str, str]] = [{} for _ in entities]
-    for field, form in _KEY_FORMS[kind].items():
-        column = [values.get(field) for values in entities]
-        places = [at for at, value in enumerate(column) if isinstance(value, str)]
-        texts = [str(column[at]) for at in places]
-        folded = fold_all(texts) if form is fold else map(form, texts)
-        for at, one in zip(places, folded, strict=True):
-            if one and len(one) <= KEY_WIDTH:
-                found[at][field] = one
     return found

@@ -158,7 +158,7 @@ class Placed:
 
 
 def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
-    placed = _place(work, candidates, page)
+    placed = [found for one in candidates if (found := _place(work, one, page))]
     if not placed:
         return
     load_for(work, [(found.one, found.client) for found in placed])
@@ -177,17 +177,7 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
             page.out.claims += [(claim, link) for claim in made]
 
 
-def _place(work: Context, candidates: list[Candidate], page: Page) -> list[Placed]:
-    """Those who belong to a client; the others are skipped or set aside."""
-    settled = [(one, client) for one in candidates if (client := _home(work, one, page))]
-    found = keys.all_keys(Kind.USER, [one.mapped.values for one, _ in settled])
-    return [
-        Placed(one, client, Subject(own, client.id, client.new, _person(one).identities))
-        for (one, client), own in zip(settled, found, strict=True)
-    ]
-
-
-def _home(work: Context, one: Candidate, page: Page) -> ClientRef | None:
+def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
     if not one.mapped.in_scope:
         page.link(one, None, state=LinkState.SKIPPED, note=_scope_note(one))
         return None
@@ -198,7 +188,9 @@ def _home(work: Context, one: Candidate, page: Page) -> ClientRef | None:
     if client is None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
-    return client
+        return None
+    wanted = keys.keys(Kind.USER, one.mapped.values)
+    return Placed(one, client, Subject(wanted, client.id, client.new, _person(one).identities))
 
 
 def _decide(

@@ -181,14 +181,14 @@ class StoreFacts:
         firsts = list({values[0] for _, values in wanted})
         query = sa.select(table.c.id, scope, *columns)
         query = query.where(sa.not_(table.c.retired), columns[0].is_not(None))
-        queries = [query]
+        places: list[sa.ColumnElement[bool]] = [sa.true()]
         if kind is Kind.SITE:
             clients = list({client for client, _ in wanted})
-            these = [self.database.among(table.c.client_id, some) for some in bulk.chunks(clients)]
-            queries = [query.where(condition) for condition in these]
+            places = [self.database.among(table.c.client_id, some) for some in bulk.chunks(clients)]
         asked = set(wanted)
-        for query, chunk in product(queries, bulk.chunks(firsts)):
-            for row in self.conn.execute(query.where(self.database.among(columns[0], chunk))):
+        for place, chunk in product(places, bulk.chunks(firsts)):
+            these = query.where(place, self.database.among(columns[0], chunk))
+            for row in self.conn.execute(these):
                 client = row[1] if True in scoped else None
                 want = (client, tuple(row[2:]))
                 if want in asked:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.entities import KEY_FIELDS, Kind
-from syncd.keys import KEY_WIDTH, all_keys, key, keys, plausible_address
+from syncd.keys import KEY_WIDTH, key, keys, plausible_address
 from syncd.mapping import countries
 from syncd.mapping.normalize import TRANSFORMS, Doubtful, transform
 
@@ -141,21 +141,6 @@ def test_the_keys_of_an_entity_are_those_of_its_key_fields_that_are_not_blank() 
         "active": True,
     }
     assert keys(Kind.USER, values) == {"name": "ann smith", "login": "ann"}
-
-
-_VALUES = st.one_of(
-    st.text(max_size=12),
-    st.booleans(),
-    st.sampled_from(["Ada@X.example", "Ada Low", " Ada", "+44 1632 960001", "(0)12", "x" * 256]),
-)
-
-
-@given(st.sampled_from(Kind), st.data())
-def test_the_keys_of_many_entities_are_those_of_each(kind: Kind, data: st.DataObject) -> None:
-    entity = st.dictionaries(st.sampled_from([*KEY_FIELDS[kind], "notes"]), _VALUES)
-    entities = data.draw(st.lists(entity))
-
-    assert all_keys(kind, entities) == [keys(kind, values) for values in entities]
 
 
 @pytest.mark.parametrize(
