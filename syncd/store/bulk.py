@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
-from itertools import chain
-from operator import attrgetter, itemgetter
+from itertools import chain, compress
+from operator import attrgetter
 from typing import Any, TypeVar
 from uuid import UUID
 from zlib import crc32
@@ -220,11 +220,10 @@ def _without_nulls(
     columns: tuple[str, ...], rows: Sequence[Row]
 ) -> tuple[tuple[str, ...], Sequence[Row]]:
     """The columns that are not null in all rows, and the rows without the others."""
-    used = [at for at in range(len(columns)) if any(row[at] is not None for row in rows)]
-    if len(used) == len(columns) or len(used) < 2:  # an itemgetter of one gives no tuple
+    used = [any(row[at] is not None for row in rows) for at in range(len(columns))]
+    if all(used):
         return columns, rows
-    pick = itemgetter(*used)
-    return pick(columns), list(map(pick, rows))
+    return tuple(compress(columns, used)), [tuple(compress(row, used)) for row in rows]
 
 
 @lru_cache(maxsize=64)
