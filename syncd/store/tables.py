@@ -242,6 +242,29 @@ quarantine = sa.Table(
     sa.Column("since", Moment, nullable=False),
 )
 
+decision = sa.Table(
+    "decision",
+    metadata,
+    sa.Column("partition_id", Serial, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("verdict", sa.Text, nullable=False),  # link, create or ignore
+    sa.Column("entity_id", Id),  # whom to link
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("step_id", Serial, nullable=False),
+    sa.Column("decided_at", Moment, nullable=False),
+)
+
+merged = sa.Table(
+    "merged",
+    metadata,
+    sa.Column("entity_id", Id, primary_key=True),  # the one that is retired now
+    sa.Column("into_id", Id, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("step_id", Serial, nullable=False),
+)
+
 # -- what was decided ------------------------------------------------------------------------------
 
 run = sa.Table(
