@@ -59,7 +59,8 @@ class LinkState(StrEnum):
 
     ALIVE = "alive"
     SKIPPED = "skipped"  # out of scope: the item is kept, no entity is tied
-    MISSED = "missed"
+    MISSED = "missed"  # absent or deleted; the clock of its rule runs
+    LEAVING = "leaving"  # there, and disabled or out of scope; the clock of its rule runs
     GONE = "gone"
     UNDONE = "undone"
     UNLINKED = "unlinked"
@@ -141,7 +142,7 @@ class LinkWrite(NamedTuple):
     misses: int = 0
     missed_at: float | None = None
     note: str = ""
-    """Why an item is skipped, for `explain`."""
+    """Why an item is skipped, or why its record is going or gone: absent, deleted, disabled, …."""
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
     counted_at: float | None = None

@@ -29,6 +29,7 @@ _STATES = {
     LinkState.ALIVE: "alive",
     LinkState.SKIPPED: "skipped: the record is read, and not kept",
     LinkState.MISSED: "missed by a complete read",
+    LinkState.LEAVING: "leaving: the clock of its rule runs",
     LinkState.GONE: "gone from the source",
     LinkState.UNDONE: "undone: its creation was taken back",
     LinkState.UNLINKED: "unlinked by a person",

@@ -35,7 +35,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     for link in links:
         user = users.get(link.entity) if link.entity else None
         if link.entity is None:
-            _mark(stream, link, None, LinkState.GONE, -1, page, work.now, work.now)
+            _mark(stream, link, None, LinkState.GONE, reason, -1, page, work.now, work.now)
         elif user is None:
             _plan_place(work, stream, link, reason, page)
         else:
@@ -47,7 +47,8 @@ def _plan_place(work: Context, stream: str, link: LinkFact, reason: str, page: P
     sentence = f"{SENTENCES[reason]}; it waits for a person, its users and sites are untouched"
     change = _change(stream, link, Action.GONE, sentence, reason, {}, {})
     change.kind = KINDS[stream]
-    _mark(stream, link, None, LinkState.GONE, page.change(change), page, work.now, work.now)
+    place = page.change(change)
+    _mark(stream, link, None, LinkState.GONE, reason, place, page, work.now, work.now)
 
 
 def _plan_user(
@@ -69,7 +70,7 @@ def _plan_user(
     before, after = ({"active": True}, {"active": False}) if leaves else ({}, {})
     change = _change("people", link, action, sentence, reason, before, after)
     change.client = user.client
-    _mark("people", link, misses, state, page.change(change), page, missed_at, work.now)
+    _mark("people", link, misses, state, reason, page.change(change), page, missed_at, work.now)
 
 
 def _why_kept(rule: GoneRule, user: Entity, elsewhere: bool) -> str:
@@ -121,6 +122,7 @@ def _mark(
     link: LinkFact,
     misses: int | None,
     state: LinkState,
+    reason: str,
     change: int,
     page: Page,
     missed_at: float,
@@ -140,6 +142,7 @@ def _mark(
             False,
             misses or 1,
             missed_at,
+            note=reason,
             counted_at=now,
         )
     )
