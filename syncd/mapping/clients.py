@@ -5,20 +5,20 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
+from syncd.changes import Change, Effect, Situation
 from syncd.entities import Entity, Kind, new_id
+from syncd.mapping.contributions import of_others
 from syncd.mapping.match import Match, Subject, claims, correlate
-from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
-from syncd.mapping.values import difference
+from syncd.mapping.page import Candidate, Context, Page, created_values, creation
+from syncd.mapping.places import Others, own, update_place
 from syncd.mapping.view import ClientRef, client_ref
-from syncd.records import Organization
 
 
 def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None:
     """Decide on organizations: linked ones are updated, others matched, created or set aside."""
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    newcomers = []
+    newcomers, known = [], []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
         if entity is None:
@@ -26,7 +26,10 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
         elif entity.retired:
             _create(work, one, page, entity.id)
         else:
-            _update(work, one, entity, page, "", "")
+            known.append((one, entity))
+    others = of_others(work, Kind.CLIENT, {client.id for _, client in known}, own(candidates))
+    for one, entity in known:
+        _update(work, one, entity, others, page, "", "")
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -38,8 +41,10 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
     twins = _namesakes(work, subjects, matches)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
+    others = of_others(work, Kind.CLIENT, ids, own(candidates))
     for one, subject, match in zip(candidates, subjects, matches, strict=True):
-        link = _decide(work, one, match, stored, twins.get(subject.keys.get("name", "")), page)
+        twin = twins.get(subject.keys.get("name", ""))
+        link = _decide(work, one, match, stored, others, twin, page)
         if link is not None:
             for claim in claims(Kind.CLIENT, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -50,14 +55,14 @@ def _decide(
     one: Candidate,
     match: Match,
     stored: dict[UUID, Entity],
+    others: Others,
     twin: UUID | None,
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
     if match.situation is Situation.MATCHED and match.entity in stored:
-        return _update(
-            work, one, stored[match.entity], page, match.rule, "matched by " + match.rule
-        )
+        reason = "matched by " + match.rule
+        return _update(work, one, stored[match.entity], others, page, match.rule, reason)
     if match.situation is Situation.AMBIGUOUS:
         page.quarantine(one, "ambiguous_client", match.why, suggestion=_hex(match.rivals))
         return None
@@ -114,25 +119,21 @@ def _creation(one: Candidate, entity: UUID, values: dict[str, object], revives: 
 
 
 def _update(
-    work: Context, one: Candidate, entity: Entity, page: Page, rule: str, reason: str
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    others: Others,
+    page: Page,
+    rule: str,
+    reason: str,
 ) -> int:
-    diff = difference(entity, one.mapped, work.rules.client, work.precedence)
-    record = one.record
-    assert isinstance(record, Organization)
-    says = record.active is not None and record.active != entity.active
-    if says and "active" not in entity.overrides:
-        diff.set("active", entity.active, record.active)
+    place = update_place(work, one, entity, others, page, rule, reason)
     ref = client_ref(entity)
-    ref.label = str(diff.after.get("name") or ref.label)
+    change = page.out.links[place].change
+    if change >= 0:
+        ref.label = str(page.out.changes[change].after.get("name") or ref.label)
     work.directory.clients[one.key] = ref
-    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
-    if not diff and not rule and not came_back:
-        return page.link(one, entity.id, rule=rule)
-    action = Action.UPDATE if diff else Action.LINK
-    sentence = reason or ("it is back in the source" if came_back else "the source says so")
-    change = update(one, entity, diff, action, sentence)
-    change.rule = rule
-    return page.link(one, entity.id, page.change(change), rule=rule)
+    return place
 
 
 def _hex(ids: tuple[UUID, ...]) -> str:

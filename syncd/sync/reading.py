@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
 
-from syncd.changes import Decisions, LinkState, Quarantined
+from syncd.changes import Decisions, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
 from syncd.failpoints import reach
+from syncd.mapping.clocks import running
+from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Item, digests
 from syncd.mapping.page import Page as Decided
@@ -233,7 +235,8 @@ def _plan_tombstones(
     aside = step.facts.quarantined(stream.name, list(dropped))
     decided.out.healed += [(stream.name, key) for key in aside]
     links = step.facts.links(stream.name, list(dropped))
-    dead = [one for one in links.values() if one.state in (LinkState.ALIVE, LinkState.MISSED)]
+    step.reads[stream.name].ticked.update(running(links))
+    dead = [one for one in links.values() if one.state in LIVING]
     plan_gone(step.context, stream.name, dead, "deleted", decided)
 
 

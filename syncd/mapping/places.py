@@ -1,0 +1,55 @@
+"""What clients and sites have in common when a record of theirs is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from syncd.changes import Action, LinkState
+from syncd.entities import Entity
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.page import Candidate, Context, Page, update
+from syncd.mapping.values import difference
+
+Others = Mapping[UUID, Sequence[Contribution]]
+"""What other records say, by entity."""
+
+
+def own(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:
+    """Stream and key of the records that are being planned."""
+    return [(one.stream, one.key) for one in candidates]
+
+
+def contribution(work: Context, one: Candidate) -> Contribution:
+    """What the record that is being planned says."""
+    return Contribution(
+        work.precedence.connection,
+        (work.partition, one.stream, one.key),
+        LinkState.ALIVE,
+        "",
+        work.rules,
+        one.record,
+        one.mapped,
+    )
+
+
+def update_place(
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    others: Others,
+    page: Page,
+    rule: str,
+    reason: str,
+) -> int:
+    """Decide on the record of a stored client or site; the place of its link."""
+    said = [*others.get(entity.id, ()), contribution(work, one)]
+    diff = difference(entity, said, work.precedence)
+    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
+    if not diff and not rule and not came_back:
+        return page.link(one, entity.id, rule=rule)
+    action = Action.UPDATE if diff else Action.LINK
+    sentence = reason or ("it is back in the source" if came_back else "the source says so")
+    change = update(one, entity, diff, action, sentence)
+    change.rule = rule
+    return page.link(one, entity.id, page.change(change), rule=rule)
