@@ -125,6 +125,13 @@ class LinkFact(NamedTuple):
     digest: bytes | None = None
 
 
+class Tie(NamedTuple):
+    """A link of one connection and stream to an entity, under another key."""
+
+    key: str
+    alive: bool
+
+
 class Tied(NamedTuple):
     """A link of any connection to an entity. `raw`: its item, which stands in stream `holder`."""
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from syncd.changes import LinkState, Tied
 from syncd.entities import Kind
 from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
 from syncd.mapping.names import RECORDS
-from syncd.mapping.view import SiteRef
+from syncd.mapping.view import Facts, SiteRef
 from syncd.records import Person, Record, Reject
-
-if TYPE_CHECKING:
-    from syncd.mapping.page import Context
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 
@@ -40,6 +37,17 @@ Speakers = Callable[[str], "Speaker | None"]
 
 Place = tuple[int, str, str]
 """Partition, stream and key."""
+
+
+class Listener(Protocol):
+    """Whoever wants to know what is said; `partition` is its own, 0 for none."""
+
+    @property
+    def facts(self) -> Facts: ...
+    @property
+    def speakers(self) -> Speakers: ...
+    @property
+    def partition(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -72,7 +80,7 @@ class Contribution:
 
 
 def of_others(
-    work: Context, kind: Kind, ids: Collection[UUID], own: Iterable[tuple[str, str]]
+    work: Listener, kind: Kind, ids: Collection[UUID], own: Iterable[tuple[str, str]]
 ) -> dict[UUID, list[Contribution]]:
     """What records other than `own`, (stream, key) of this partition, say about entities."""
     tied = work.facts.tied(kind, ids)
@@ -117,7 +125,7 @@ def _mapped(rules: Rules, record: Record | None) -> Mapped | None:
         return None
 
 
-def _find_homes(work: Context, said: Sequence[Contribution]) -> None:
+def _find_homes(work: Listener, said: Sequence[Contribution]) -> None:
     """Look up the clients and sites that people's records of other partitions name."""
     people = [(one, one.record) for one in said if isinstance(one.record, Person)]
     wanted = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,16 @@ class Difference:
             self.before.setdefault(OWNERS, {})[name] = before
         if after is not None:
             self.after.setdefault(OWNERS, {})[name] = after
+
+    def only(self, names: Collection[str]) -> Difference:
+        """What of it concerns these fields."""
+        left = Difference(effects=self.effects)
+        for mine, whole in ((left.before, self.before), (left.after, self.after)):
+            mine.update((name, value) for name, value in whole.items() if name in names)
+            owners = {n: who for n, who in whole.get(OWNERS, {}).items() if n in names}
+            if owners:
+                mine[OWNERS] = owners
+        return left
 
 
 def difference(entity: Entity, said: Sequence[Contribution], precedence: Precedence) -> Difference:

@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, Tied
+from syncd.changes import LinkFact, Tie, Tied
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-
-
-class Tie(NamedTuple):
-    """A link of this connection and stream to an entity, under another key."""
-
-    key: str
-    alive: bool
-
 
 KeyTuple = tuple[str, ...]
 

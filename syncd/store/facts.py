@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState, Tied
+from syncd.changes import LinkFact, LinkState, Tie, Tied
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk
@@ -30,13 +30,6 @@ _ITS_ITEM = sa.and_(
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
-
-
-class StoreTie(NamedTuple):
-    """A link of one connection and stream to an entity."""
-
-    key: str
-    alive: bool
 
 
 class Turns(Protocol):
@@ -222,7 +215,7 @@ class StoreFacts:
             if (identity := Identity(row[0], row[1])) in identities
         }
 
-    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, StoreTie]:
+    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]:
         """Which of the entities this connection links, or once linked, in this stream."""
         c = t.link.c
         query = (
@@ -231,7 +224,7 @@ class StoreFacts:
             .where(t.partition.c.connection_id == self.connection, c.stream == stream)
             .where(c.state != LinkState.UNLINKED)
         )
-        ties: dict[UUID, StoreTie] = {}
+        ties: dict[UUID, Tie] = {}
         for chunk in bulk.chunks(list(ids)):
             rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
             own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
@@ -241,7 +234,7 @@ class StoreFacts:
                 if partition == self.partition and key in turned:
                     alive = not alive
                 if alive or entity not in ties:
-                    ties[entity] = StoreTie(key, alive)
+                    ties[entity] = Tie(key, alive)
         return ties
 
     def _turned(self, own: dict[str, bool]) -> set[str]:

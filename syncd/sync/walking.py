@@ -118,7 +118,7 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
     now, cursors, partition, connection, seniority = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     precedence = Precedence(name, engine.settings.precedence, seniority)
-    context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)  # type: ignore[arg-type]
+    context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)
     return Step(
         row.id,
         row.run,

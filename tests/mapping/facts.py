@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, LinkState, Tied
+from syncd.changes import LinkFact, LinkState, Tie, Tied
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.view import Tie
 from syncd.records import Identity
 
 Want = tuple["UUID | None", tuple[str, ...]]
