@@ -5,12 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Change, Effect, Situation
-from syncd.entities import Entity, Kind, new_id
+from syncd.changes import Effect, Situation
+from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import of_others
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Others, own, update_place
+from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
 from syncd.mapping.view import ClientRef, client_ref
 
 
@@ -18,15 +18,7 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
     """Decide on organizations: linked ones are updated, others matched, created or set aside."""
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    newcomers, known = [], []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        elif entity.retired:
-            _create(work, one, page, entity.id)
-        else:
-            known.append((one, entity))
+    newcomers, known = sort_out(candidates, stored)
     others = of_others(work, Kind.CLIENT, {client.id for _, client in known}, own(candidates))
     for one, entity in known:
         _update(work, one, entity, others, page, "", "")
@@ -34,7 +26,8 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
         _plan_newcomers(work, newcomers, page)
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
+    candidates = [new.one for new in newcomers]
     rules = work.rules.client.match
     subjects = [_subject(one) for one in candidates]
     matches = correlate(Kind.CLIENT, "organizations", rules, subjects, work.facts)
@@ -42,9 +35,9 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
     others = of_others(work, Kind.CLIENT, ids, own(candidates))
-    for one, subject, match in zip(candidates, subjects, matches, strict=True):
-        twin = twins.get(subject.keys.get("name", ""))
-        link = _decide(work, one, match, stored, others, twin, page)
+    for new, subject, match in zip(newcomers, subjects, matches, strict=True):
+        twin = None if new.retired else twins.get(subject.keys.get("name", ""))
+        link = _decide(work, new, match, stored, others, twin, page)
         if link is not None:
             for claim in claims(Kind.CLIENT, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -52,7 +45,7 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
 
 def _decide(
     work: Context,
-    one: Candidate,
+    new: Newcomer,
     match: Match,
     stored: dict[UUID, Entity],
     others: Others,
@@ -60,6 +53,7 @@ def _decide(
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
+    one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
         reason = "matched by " + match.rule
         return _update(work, one, stored[match.entity], others, page, match.rule, reason)
@@ -73,7 +67,7 @@ def _decide(
     if not work.rules.mapping.client.create:
         page.quarantine(one, "unknown_client", "no client matches and the mapping creates none")
         return None
-    return _create(work, one, page, None, again=bool(match.rivals))
+    return _create(work, new, page, again=bool(match.rivals))
 
 
 def _subject(candidate: Candidate) -> Subject:
@@ -95,27 +89,22 @@ def _namesakes(
     return {values[0]: min(ids) for (_, values), ids in found.items() if ids}
 
 
-def _create(
-    work: Context, one: Candidate, page: Page, retired: UUID | None, *, again: bool = False
-) -> int:
+def _create(work: Context, new: Newcomer, page: Page, *, again: bool = False) -> int:
     """`again`: the key that it is matched by belonged to a record that is gone."""
-    entity = retired or new_id()
+    one, retired = new.one, new.retired
     values = created_values(one.mapped)
     if top_level := work.rules.mapping.client.top_level:
         values.setdefault("top_level", top_level)
-    made = _creation(one, entity, values, revives=retired is not None)
+    reason = "its key is back: the client that was retired" if retired else "a new organization"
+    made = creation(one, None, values, reason, retired)
     if again:
         made.effects |= Effect.RECREATED
     change = page.change(made)
     name = str(values.get("name", ""))
     # One that comes back is as empty as a new one: nothing retires from under others.
-    work.directory.clients[one.key] = ClientRef(entity, name, True, values.get("main_site_name"))
-    return page.link(one, entity, change)
-
-
-def _creation(one: Candidate, entity: UUID, values: dict[str, object], revives: bool) -> Change:
-    reason = "its key is back: the client that was retired" if revives else "a new organization"
-    return creation(one, entity, entity, values, reason, revives=revives)
+    ref = ClientRef(made.entity, name, True, values.get("main_site_name"))
+    work.directory.clients[one.key] = ref
+    return page.link(one, made.entity, change)
 
 
 def _update(

@@ -19,7 +19,7 @@ from syncd.changes import (
     Notice,
     Quarantined,
 )
-from syncd.entities import Entity, Kind
+from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.clocks import Clock
 from syncd.mapping.contributions import Speakers
 from syncd.mapping.fields import Mapped, Rules
@@ -203,26 +203,29 @@ def update(
 
 def creation(
     candidate: Candidate,
-    entity: UUID,
-    client: UUID,
+    client: UUID | None,
     values: dict[str, Any],
     reason: str,
-    *,
-    revives: bool = False,
+    retired: Entity | None = None,
 ) -> Change:
-    """A new entity, or (`revives`) a retired one that comes back with these values."""
-    before = {}
-    if revives:
-        before, values = {"retired": True}, {**values, "retired": False}
+    """A new entity (a client is its own), or a retired one that comes back as if it were new."""
+    kind, before, effects = KIND_OF[type(candidate.record)], {}, 0
+    entity = retired.id if retired else new_id()
+    if retired:
+        before = {"retired": True, **retired.values}
+        values = {**dict.fromkeys(retired.values), **values, "retired": False}
+        if client and client != retired.client:
+            values["client"] = client.hex
+        effects = int(Effect.REVIVES)
     return Change(
-        KIND_OF[type(candidate.record)],
+        kind,
         Action.CREATE,
         entity,
-        client,
+        client or entity,
         candidate.stream,
         candidate.key,
         reason,
         values,
         before,
-        effects=int(Effect.REVIVES) if revives else 0,
+        effects=effects,
     )

@@ -1,8 +1,9 @@
-"""What clients and sites have in common when a record of theirs is planned."""
+"""What clients, sites and users have in common when their records are planned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from syncd.changes import Action, LinkState
@@ -13,6 +14,29 @@ from syncd.mapping.values import difference
 
 Others = Mapping[UUID, Sequence[Contribution]]
 """What other records say, by entity."""
+
+
+class Newcomer(NamedTuple):
+    """A record that is tied to nothing that we keep; `retired`: what it was tied to."""
+
+    one: Candidate
+    retired: Entity | None
+
+
+def sort_out(
+    candidates: Iterable[Candidate], stored: Mapping[UUID, Entity]
+) -> tuple[list[Newcomer], list[tuple[Candidate, Entity]]]:
+    """Newcomers, and the records of what we keep. What is tied to something retired looks anew: in
+    the meantime another source may have made what it belongs to.
+    """
+    newcomers, known = [], []
+    for one in candidates:
+        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
+        if entity is None or entity.retired:
+            newcomers.append(Newcomer(one, entity))
+        else:
+            known.append((one, entity))
+    return newcomers, known
 
 
 def own(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:

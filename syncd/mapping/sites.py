@@ -12,7 +12,7 @@ from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.contributions import Contribution, of_others
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Others, own, update_place
+from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
 from syncd.records import Location
 
@@ -22,15 +22,7 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     work.directory.load_clients(_location(one).organization for one in candidates)
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    newcomers, known = [], []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        elif entity.retired and entity.client:
-            _create(work, one, ClientRef(entity.client, ""), page, entity.id)
-        else:
-            known.append((one, entity))
+    newcomers, known = sort_out(candidates, stored)
     others = of_others(work, Kind.SITE, {site.id for _, site in known}, own(candidates))
     for one, entity in known:
         _update(work, one, entity, others, page, "", "")
@@ -38,25 +30,25 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
         _plan_newcomers(work, newcomers, page)
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
     rules = work.rules.site.match
-    placed: list[tuple[Candidate, ClientRef]] = []
-    for one in candidates:
-        client = work.directory.clients.get(_location(one).organization)
+    placed: list[tuple[Newcomer, ClientRef]] = []
+    for new in newcomers:
+        client = work.directory.clients.get(_location(new.one).organization)
         if client is None:
-            page.quarantine(one, "unknown_client", "its organization is not tied to any client")
+            page.quarantine(new.one, "unknown_client", "its organization is not tied to any client")
         else:
-            placed.append((one, client))
+            placed.append((new, client))
     subjects = [
-        Subject(keys.keys(Kind.SITE, one.mapped.values), client.id, client.new)
-        for one, client in placed
+        Subject(keys.keys(Kind.SITE, new.one.mapped.values), client.id, client.new)
+        for new, client in placed
     ]
     matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    others = of_others(work, Kind.SITE, ids, own(candidates))
-    for (one, client), subject, match in zip(placed, subjects, matches, strict=True):
-        link = _decide(work, one, client, match, stored, others, page)
+    others = of_others(work, Kind.SITE, ids, own(new.one for new in newcomers))
+    for (new, client), subject, match in zip(placed, subjects, matches, strict=True):
+        link = _decide(work, new, client, match, stored, others, page)
         if link is not None:
             for claim in claims(Kind.SITE, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -64,13 +56,14 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
 
 def _decide(
     work: Context,
-    one: Candidate,
+    new: Newcomer,
     client: ClientRef,
     match: Match,
     stored: dict[UUID, Entity],
     others: Others,
     page: Page,
 ) -> int | None:
+    one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
         reason = "matched by " + match.rule
         return _update(work, one, stored[match.entity], others, page, match.rule, reason)
@@ -80,31 +73,27 @@ def _decide(
     if not work.rules.mapping.site.create:
         page.quarantine(one, "unknown_site", "no site matches and the mapping creates none")
         return None
-    return _create(work, one, client, page, None, again=bool(match.rivals))
+    return _create(work, new, client, page, again=bool(match.rivals))
 
 
 def _create(
-    work: Context,
-    one: Candidate,
-    client: ClientRef,
-    page: Page,
-    retired: UUID | None,
-    *,
-    again: bool = False,
+    work: Context, new: Newcomer, client: ClientRef, page: Page, *, again: bool = False
 ) -> int:
     """`again`: the key that it is matched by belonged to a record that is gone."""
-    entity = retired or new_id()
+    one, retired = new.one, new.retired
     values = created_values(one.mapped)
-    if keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
+    is_main = keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client)
+    if is_main:
         values["role"] = "main"
-        work.directory.special[client.id, "main"] = entity
     reason = "its key is back: the site that was retired" if retired else "a new location"
-    change = creation(one, entity, client.id, values, reason, revives=retired is not None)
+    change = creation(one, client.id, values, reason, retired)
     if again:
         change.effects |= Effect.RECREATED
-    work.directory.sites[one.key] = SiteRef(entity, client.id)
-    work.directory.add_site(client.id, entity, values)
-    return page.link(one, entity, page.change(change))
+    if is_main:
+        work.directory.special[client.id, "main"] = change.entity
+    work.directory.sites[one.key] = SiteRef(change.entity, client.id)
+    work.directory.add_site(client.id, change.entity, values)
+    return page.link(one, change.entity, page.change(change))
 
 
 def _update(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from syncd import keys
 from syncd.changes import Action, Effect, LinkState, Situation, gained_identities
-from syncd.entities import Entity, Kind, new_id
+from syncd.entities import Entity, Kind
 from syncd.mapping.active import (
     OUT_OF_SCOPE,
     SENTENCES,
@@ -31,7 +30,7 @@ from syncd.mapping.page import (
     creation,
     update,
 )
-from syncd.mapping.places import contribution, own
+from syncd.mapping.places import Newcomer, contribution, own, sort_out
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
@@ -49,13 +48,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     page.held = {*work.facts.holders(claimed)} if claimed else set()
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.USER, ids) if ids else {}
-    linked, newcomers = [], []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        else:
-            linked.append((one, entity))
+    newcomers, linked = sort_out(candidates, stored)
     if linked:
         _plan_linked(work, linked, page)
     if newcomers:
@@ -70,14 +63,11 @@ def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Pa
         work, Kind.USER, {user.id for _, user in linked}, own(one for one, _ in linked)
     )
     said = [(user, [*others.get(user.id, ()), _said(work, one)]) for one, user in linked]
-    for (one, user), known in zip(linked, with_homes(work, said), strict=True):
+    for (one, _), known in zip(linked, with_homes(work, said), strict=True):
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
             continue
-        if user.retired:
-            link: int | None = _create(work, one, known.client, page, NEW, user.id)
-        else:
-            link = _update(work, one, known, page, NEW)
+        link = _update(work, one, known, page, NEW)
         if link is not None:
             page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
 
@@ -132,7 +122,7 @@ class _Course:
 def _course(work: Context, one: Candidate, known: Known) -> _Course:
     user, mine = known.user, work.precedence.connection
     verdicts = [verdict(each) for each in known.said]  # this record's own comes last
-    decided = decide(user, verdicts, work.precedence, mine if _returns(one) else None)
+    decided = decide(user, verdicts, work.precedence, mine if _returns(one, user) else None)
     reason = leaving(one.mapped)
     if reason is None or verdicts[-1].stand is not Stand.LEAVES or not user.active:
         return _Course(decided, Way(LinkState.ALIVE, reason or ""))
@@ -147,10 +137,10 @@ def _course(work: Context, one: Candidate, known: Known) -> _Course:
     return _Course(None, way)
 
 
-def _returns(one: Candidate) -> bool:
-    """Whether a record that was away, or out of scope, is back."""
+def _returns(one: Candidate, user: Entity) -> bool:
+    """Whether a record of the user that was away, or out of scope, is back."""
     link = one.link
-    if link is None or not one.mapped.in_scope:
+    if link is None or link.entity != user.id or not one.mapped.in_scope:
         return False
     there = link.state in (LinkState.ALIVE, LinkState.LEAVING)
     return not there or link.note == OUT_OF_SCOPE
@@ -176,10 +166,12 @@ class Placed:
     client: ClientRef
     subject: Subject
     said: Contribution
+    retired: Entity | None
+    """What its record was tied to."""
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
-    placed = [found for one in candidates if (found := _place(work, one, page))]
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
+    placed = [found for new in newcomers if (found := _place(work, new, page))]
     if not placed:
         return
     rules = work.rules.user.match
@@ -213,7 +205,8 @@ def _matched(work: Context, placed: Sequence[Placed], matches: Sequence[Match]) 
     return {found.one.key: known for (found, _), known in zip(pairs, homes, strict=True)}
 
 
-def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
+def _place(work: Context, new: Newcomer, page: Page) -> Placed | None:
+    one = new.one
     if not one.mapped.in_scope:
         page.link(one, None, way=Way(LinkState.SKIPPED, "out of the mapping's scope"))
         return None
@@ -227,7 +220,7 @@ def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
         return None
     wanted = keys.keys(Kind.USER, one.mapped.values)
     subject = Subject(wanted, client.id, client.new, _person(one).identities)
-    return Placed(one, client, subject, _said(work, one))
+    return Placed(one, client, subject, _said(work, one), new.retired)
 
 
 def _decide(
@@ -244,7 +237,7 @@ def _decide(
         page.quarantine(one, "ambiguous_user", match.why, (match.rule,), rivals)
         return None
     if match.situation is Situation.NEW or one.key not in known:
-        return _create(work, one, found.client, page, match, None, found.subject.keys)
+        return _create(work, found, page, match)
     if not work.rules.mapping.user.adopt:
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
         page.quarantine(one, "exists_locally", message, (match.rule,), known[one.key].user.id.hex)
@@ -255,18 +248,10 @@ def _decide(
 NEW = Match(Situation.NEW)
 
 
-def _create(
-    work: Context,
-    one: Candidate,
-    client: ClientRef,
-    page: Page,
-    match: Match,
-    retired: UUID | None,
-    keys: dict[str, str] | None = None,
-) -> int:
-    site = site_of(work, [_said(work, one)], client, None, page)
+def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
+    one, client, retired = found.one, found.client, found.retired
     values = created_values(one.mapped)
-    values["site"] = site.hex
+    values["site"] = site_of(work, [found.said], client, None, page).hex
     if identities := _free_identities(one, page):
         values["identities"] = identities
     reason = "new: nobody here has any of its keys"
@@ -274,12 +259,10 @@ def _create(
         reason = "its key is back: the user that was retired"
     elif match.rivals:
         reason = f"new, and perhaps a re-created account: {match.why}"
-    change = creation(
-        one, retired or new_id(), client.id, values, reason, revives=retired is not None
-    )
+    change = creation(one, client.id, values, reason, retired)
     if match.rivals:
         change.effects |= Effect.RECREATED
-    change.keys = keys
+    change.keys = found.subject.keys
     return page.link(one, change.entity, page.change(change))
 
 

@@ -49,6 +49,12 @@ class OtherTie(NamedTuple):
 
     digest: bytes | None
     entity: UUID | None
+    state: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it ties something that was not taken back."""
+        return self.entity is not None and self.state != LinkState.UNDONE
 
 
 class StoreFacts:
@@ -129,10 +135,10 @@ class StoreFacts:
     def other_ties(self, stream: str, keys: Sequence[str]) -> dict[str, OtherTie]:
         """What is known of keys that are not settled by a living link of their own."""
         c = t.link.c
-        query = sa.select(c.key, c.digest, c.entity_id)
+        query = sa.select(c.key, c.digest, c.entity_id, c.state)
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
-            row[0]: OtherTie(row[1], row[2])
+            row[0]: OtherTie(row[1], row[2], row[3])
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }

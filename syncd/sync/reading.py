@@ -196,7 +196,8 @@ def _sort_odd(
 ) -> Sorted:
     """Tell apart what is not settled by a living link: changed, new, or tied some other way.
 
-    Whoever is linked to no entity (out of scope so far) is a newcomer and waits like others.
+    Whoever is linked to nobody that we keep (out of scope so far, or undone) is a newcomer and
+    waits like others.
     """
     step, stream = reading.step, reading.stream
     strangers = [item.key for item in odd if item.key not in settled]
@@ -205,7 +206,7 @@ def _sort_odd(
     changed, newcomers = [], []
     for item in odd:
         tie = ties.get(item.key)
-        if item.key in settled or (tie and tie.digest != item.digest and tie.entity):
+        if item.key in settled or (tie and tie.digest != item.digest and tie.is_kept):
             changed.append(item)
         elif tie is None or tie.digest != item.digest:
             newcomers.append((item.key, item.raw))

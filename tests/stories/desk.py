@@ -160,8 +160,8 @@ class Desk:
     def undo(self, run: int) -> Outcome:
         return undoing.undo(self.engine, run, "boss")
 
-    def resume(self) -> None:
-        connections.resume(self.engine, "people", "boss")
+    def resume(self, name: str = "people") -> None:
+        connections.resume(self.engine, name, "boss")
 
     def set(self, name: str, **values: object) -> Outcome:
         """Edit a user by hand."""

@@ -384,3 +384,36 @@ def test_a_plan_that_did_not_hear_another_source_is_made_again(
     desk.sync_each("xero")
 
     assert values(desk, "job_title") == [("Baker", "xero")]
+
+
+# -- undone, and back ------------------------------------------------------------------------------
+
+
+def test_who_was_undone_and_made_by_another_source_is_not_there_twice(
+    desk: Desk, sources: Sources
+) -> None:
+    sources["entra"].people = [known("Ada", "acme", job_title="Chef")]
+    sources["xero"].people = [known("Ada", "acme", job_title="Cook")]
+    (outcome,) = desk.sync_each("entra")
+    desk.undo(outcome.run)
+
+    desk.sync_each("xero")
+    desk.resume("entra")
+    desk.sync_each("entra")
+
+    assert desk.names() == ["Ada"]
+    assert values(desk, "job_title") == [("Cook", "xero")]
+
+
+def test_who_was_undone_comes_back_without_the_values_of_then(desk: Desk, sources: Sources) -> None:
+    everybody(sources, entra={"job_title": "Chef", "department": "Food"})
+    (outcome,) = desk.sync_each("entra")
+    one = desk.user("Ada").id
+    desk.undo(outcome.run)
+    desk.resume("entra")
+
+    everybody(sources, entra={"department": "Kitchen"})
+    desk.sync_each("entra")
+
+    assert desk.user("Ada").id == one
+    assert values(desk, "job_title", "department") == [(None, None), ("Kitchen", "entra")]
