@@ -402,7 +402,7 @@ def test_who_was_undone_and_made_by_another_source_is_not_there_twice(
     desk.sync_each("entra")
 
     assert desk.names() == ["Ada"]
-    assert values(desk, "job_title") == [("Cook", "xero")]
+    assert values(desk, "job_title") == [("Chef", "entra")]  # it was used first
 
 
 def test_who_was_undone_comes_back_without_the_values_of_then(desk: Desk, sources: Sources) -> None:
