@@ -21,10 +21,10 @@ from syncd.failpoints import reach
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body, DraftPage
+from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, rows
+from syncd.store.target import check, identities, locks, rows
 
 LINK_COLUMNS = (
     "digest",
@@ -65,7 +65,7 @@ class Target:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes, page.body)
+        locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
@@ -112,34 +112,6 @@ class Target:
             changes[at] = found[0]
 
     # -- checks ------------------------------------------------------------------------------------
-
-    def _lock(self, conn: Connection, changes: Sequence[Change], body: Body) -> None:
-        """One writer per client at a time; SQLite has one writer anyway."""
-        if self.database.dialect != "postgresql":
-            return
-        clients = {one.client.int for one in changes if one.client}
-        for kind, given in body.creations.items():
-            at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
-            clients |= {int(client, 16) for client in {row[at] for row in given}}
-        if self.careful:
-            clients |= self._clients_of_quiet_links(conn, body.links)
-        numbers = sorted({client % (1 << 63) for client in clients})
-        if not numbers:
-            return
-        conn.exec_driver_sql(
-            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
-        )
-
-    def _clients_of_quiet_links(self, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
-        """Of links without a change: what they say may have been decided by another source."""
-        clients = set()
-        for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
-            c = table.c
-            ids = {one.entity for one in links if one.entity and one.kind == kind}
-            for chunk in bulk.chunks(list(ids)):
-                query = sa.select(c.client_id).where(self.database.among(c.id, chunk)).distinct()
-                clients |= {client.int for client in conn.execute(query).scalars()}
-        return clients | {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
 
     def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
         """Entities of which another source says something that the plan did not know."""
