@@ -9,10 +9,10 @@ from uuid import UUID
 from syncd import keys
 from syncd.changes import Action, Change, Effect, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.contributions import Contribution, of_others
+from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import Match, Subject, claims, correlate
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
 from syncd.records import Location
 
@@ -23,9 +23,9 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
     newcomers, known = sort_out(candidates, stored)
-    others = of_others(work, Kind.SITE, {site.id for _, site in known}, own(candidates))
+    said = said_of(work, Kind.SITE, known)
     for one, entity in known:
-        _update(work, one, entity, others, page, "", "")
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -46,9 +46,14 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    others = of_others(work, Kind.SITE, ids, own(new.one for new in newcomers))
+    matched = [
+        (new.one, stored[match.entity])
+        for (new, _), match in zip(placed, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.SITE, matched)
     for (new, client), subject, match in zip(placed, subjects, matches, strict=True):
-        link = _decide(work, new, client, match, stored, others, page)
+        link = _decide(work, new, client, match, stored, said, page)
         if link is not None:
             for claim in claims(Kind.SITE, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -60,13 +65,12 @@ def _decide(
     client: ClientRef,
     match: Match,
     stored: dict[UUID, Entity],
-    others: Others,
+    said: dict[str, list[Contribution]],
     page: Page,
 ) -> int | None:
     one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        reason = "matched by " + match.rule
-        return _update(work, one, stored[match.entity], others, page, match.rule, reason)
+        return _update(work, one, stored[match.entity], said[one.key], page, match.rule)
     if match.situation is Situation.AMBIGUOUS:
         page.quarantine(one, "ambiguous_site", match.why)
         return None
@@ -100,14 +104,13 @@ def _update(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: list[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    rule: str = "",
 ) -> int:
     if entity.client:
         work.directory.sites[one.key] = SiteRef(entity.id, entity.client)
-    return update_place(work, one, entity, others, page, rule, reason)
+    return update_place(work, one, entity, said, page, rule)
 
 
 def _location(candidate: Candidate) -> Location:

@@ -18,7 +18,7 @@ from syncd.store.draft import Body
 def take(
     database: Database, conn: Connection, changes: Sequence[Change], body: Body, *, careful: bool
 ) -> None:
-    """Lock the clients of a page's changes; `careful`: of its links without a change as well. SQLite
+    """Lock the clients of a page's changes; `careful`: of its links without a change, too. SQLite
     has one writer anyway.
     """
     if database.dialect != "postgresql":
