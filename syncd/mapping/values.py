@@ -70,22 +70,12 @@ class Difference:
         self.before[name] = before
         self.after[name] = after
 
-    def owned(self, name: str, before: str | None, after: str | None) -> None:
-        """Note whose the value was and is, where that is not the writer."""
-        if before is not None:
-            self.before.setdefault(OWNERS, {})[name] = before
-        if after is not None:
-            self.after.setdefault(OWNERS, {})[name] = after
-
-    def change(
-        self, name: str, was: tuple[Any, str | None], now: tuple[Any, str | None], writer: str
-    ) -> None:
-        """A field and its owner before and after, in a change of the connection `writer`."""
-        self.set(name, was[0], now[0])
-        if was[0] is not None and was[1] != writer:
-            self.owned(name, was[1], None)
-        if now[1] != writer:
-            self.owned(name, None, now[1])
+    def note_owners(self, before: dict[str, str], after: dict[str, str]) -> None:
+        """Whose values were and are, where that is not the writer: for provenance and undo."""
+        if before:
+            self.before[OWNERS] = before
+        if after:
+            self.after[OWNERS] = after
 
     def only(self, names: Collection[str]) -> Difference:
         """What of it concerns these fields."""
@@ -110,7 +100,9 @@ def difference(entity: Entity, said: Sequence[Contribution], precedence: Precede
     ordered = [(one, one.mapped, _passing(one, kind)) for one in precedence.ordered(speaking, kind)]
     has_orders = len(ordered) > 1 and precedence.has_orders_of(kind)
     values, owned = entity.values.get, entity.provenance.get
-    default = owned("*")
+    default, writer = owned("*"), precedence.connection
+    gave: dict[str, str] = {}
+    took: dict[str, str] = {}
     for name in _names(speaking):
         if name in entity.overrides or (name == "active" and kind is Kind.USER):
             continue
@@ -126,10 +118,16 @@ def difference(entity: Entity, said: Sequence[Contribution], precedence: Precede
                 break
         else:
             value, winner = _left(entity, name, [one for one, _, _ in here], precedence)
-        if value != current:
-            diff.change(name, (current, owner), (value, winner), precedence.connection)
-        elif value is not None and winner != owner:
-            diff.owned(name, owner, winner)
+        if value == current:
+            if winner is not None and owner is not None and winner != owner:
+                gave[name], took[name] = owner, winner
+            continue
+        diff.set(name, current, value)
+        if current is not None and owner is not None and owner != writer:
+            gave[name] = owner
+        if winner is not None and winner != writer:
+            took[name] = winner
+    diff.note_owners(gave, took)
     keys = KEY_FIELDS[kind]
     if any(diff.before.get(name) is not None for name in diff.after if name in keys):
         diff.effects |= Effect.KEY_CHANGE
