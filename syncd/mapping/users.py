@@ -79,11 +79,14 @@ def _update(
     action, reason = Action.UPDATE, "the source says so"
     if match.rule:
         reason = "matched by " + match.rule
-    if client.id != user.client:
+    stays = "client" in user.overrides and client.id != user.client  # a person's word
+    if client.id != user.client and not stays:
         action, reason = Action.MOVE, "the source names another client for this person"
         diff.set("client", user.client.hex if user.client else None, client.id.hex)
-    _set_site(work, one, user, client, page, diff)
-    _add_identities(one, page, diff)
+    if not stays:
+        _set_site(work, one, user, client, page, diff)
+    if "identities" not in user.overrides:
+        _add_identities(one, page, diff)
     state = _decide_active(work, one, user, elsewhere, diff)
     if action is Action.MOVE and state is not None:  # still a move: guards hold every one
         reason = f"{reason}, and {state[1]}"
@@ -96,7 +99,8 @@ def _update(
         action = Action.LINK
         reason = reason if match.rule else RETURNED
     change = update(one, user, diff, action, reason)
-    change.client = client.id
+    if not stays:
+        change.client = client.id
     change.rule = match.rule
     return page.link(one, user.id, page.change(change), rule=match.rule, note=_scope_note(one))
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change, LinkWrite, Quarantined, creates
+from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
 from syncd.store import bulk
@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, rows
+from syncd.store.target import check, edits, identities, rows
 
 LINK_COLUMNS = (
     "digest",
@@ -65,7 +65,7 @@ class Target:
         reach("apply.batch.loaded")
         self._lock(conn, changes, page.body.creations)
         stored = _stored(self.database, conn, changes)
-        trimmed = check.trim_undoing(changes, stored)
+        trimmed = check.trim_undoing(changes, stored, self.connection)
         stale = self._stale(changes, stored, facts)
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
@@ -76,10 +76,12 @@ class Target:
         self._entities(conn, changes, stored, stale, born_with)
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened), stale)
+        undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
+        edits.unsettle(self.database, conn, [one.entity for one in undone if one.after])
         reach("apply.batch.links")
         self._quarantine(conn, page)
         self._mark_stale(conn, page.first_seq, stale)
-        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "stale")
+        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
@@ -129,7 +131,7 @@ class Target:
     def _stale(
         self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
     ) -> dict[int, str]:
-        stale = check.broken_updates(changes, stored)
+        stale = check.broken_updates(changes, stored, self.connection)
         if self.careful and facts is not None:
             stale.update(check.taken_keys(changes, self.rules, facts))
         for place, change in enumerate(changes):
@@ -154,7 +156,7 @@ class Target:
         for place, why in identities.trim(self.database, conn, changes, stale).items():
             if not changes[place].after:
                 stale[place] = why
-            elif changes[place].rule == check.UNDO:
+            elif changes[place].rule == UNDO:
                 trimmed[place] = f"{trimmed[place]}; {why}" if place in trimmed else why
             else:
                 shortened[place] = why
@@ -246,6 +248,7 @@ class Target:
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)
+        edits.ignore(database, conn, self.step, self.partition, [one for one in old if one.ignore])
 
     def _link_row(self, one: LinkWrite) -> tuple[Any, ...]:
         return (
