@@ -136,7 +136,13 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
     before, after = (side.get(OVERRIDES) or {} for side in (change.before, change.after))
     for name in _names(before, after):
-        yield f"{name} set by hand", before.get(name), after.get(name)
+        was, word = before.get(name), after.get(name)
+        if name == "identities":  # that they are not to change says enough
+            yield f"{name} set by hand", was is not None, word is not None
+        elif (was, word) in ((None, ""), ("", None)):  # both would read as empty
+            yield f"{name} blank by hand", was == "", word == ""
+        else:
+            yield f"{name} set by hand", was, word
 
 
 def _names(*sides: Mapping[str, Any]) -> list[str]:

@@ -129,7 +129,7 @@ def runs(
         query = query.limit(limit)
 
     def look(conn: Connection) -> list[RunLine]:
-        found = [RunLine(*row) for row in conn.execute(query)]
+        found = [RunLine(*tuple(row)) for row in conn.execute(query)]
         parts = parts_undone(conn, {run for one in found for run in (one.id, one.undoes) if run})
         return [
             one._replace(

@@ -57,7 +57,9 @@ class Wanted:
 
 
 def wanted_by(memory: dict[str, str]) -> Wanted:
-    """What `Wanted.for_step` was made of."""
+    """What `Wanted.for_step` was made of. Once there were undos of whole runs only."""
+    if "wanted" not in memory:
+        return Wanted()
     told = bulk.json_value(memory["wanted"])
     users, clients = (frozenset(map(UUID, told[name])) for name in ("users", "clients"))
     return Wanted(users, clients, frozenset(told["fields"]), told["keep"])

@@ -112,7 +112,8 @@ def _draft(engine: Engine, run: int, owner: str, step: StepRow, lease: leases.Le
     engine.database.transact(draft.clear)
     undos = engine.database.query(lambda conn: undo_steps(conn, [run]))
     this = next(one for one in undos if one.id == step.id)
-    way_back = WayBack(engine.database, this, step.partition, owner, undos)
+    earlier = [one for one in undos if one.undone == this.undone and one.id != this.id]
+    way_back = WayBack(engine.database, this, step.partition, owner, earlier)
     for page in pages(engine, this.undone, this.wanted):
 
         def write(conn: Transaction, page: list[Change] = page) -> Decisions:

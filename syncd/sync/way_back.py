@@ -43,14 +43,15 @@ class Dweller(NamedTuple):
 @dataclass(slots=True)
 class WayBack:
     """Makes the inverse of a step's changes: users first, then sites, then clients, so that nothing
-    retires from under others. `owner`: whose values the step wrote. `undos`: of the step's run.
+    retires from under others. `owner`: whose values the step wrote. `earlier`: what took back parts
+    of the same step.
     """
 
     database: Database
     this: UndoStep
     partition: int | None
     owner: str
-    undos: Sequence[UndoStep]
+    earlier: Sequence[UndoStep]
     inhabited: set[UUID] = field(default_factory=set)
     """Sites and clients of what stays: they must stay as well."""
 
@@ -85,7 +86,7 @@ class WayBack:
             kept,
             history.past_links(database, conn, undone, self.partition, changes),
             history.written_since(database, conn, undone, self.partition, changes),
-            taken_back(database, conn, self.undos, places),
+            taken_back(database, conn, self.earlier, places),
         )
 
     def _place(self, change: Change) -> Place:

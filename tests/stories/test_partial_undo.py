@@ -324,6 +324,19 @@ def test_when_parts_made_the_whole_nothing_is_left(desk: Desk) -> None:
         desk.undo(outcome.run)
 
 
+def test_an_undo_from_before_there_were_parts_was_of_the_whole(desk: Desk, busy: Outcome) -> None:
+    undone = desk.undo(busy.run)
+    with desk.database.engine.begin() as conn:  # as it was remembered then
+        memory = {"undoes": str(desk.step(busy.run).id)}
+        conn.execute(
+            sa.update(t.step).where(t.step.c.run_id == undone.run).values(base_cursor=memory)
+        )
+        conn.execute(sa.update(t.run).values(undone_by=None))
+
+    with pytest.raises(UsageError, match=f"run {undone.run} took it back already"):
+        desk.undo(busy.run, fields=["title"])
+
+
 def test_what_a_later_run_did_again_is_not_taken_back_with_the_rest(
     desk: Desk, busy: Outcome
 ) -> None:
