@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
+from syncd.changes import PERSON, Action, Change, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.match import Match, Subject, claims, correlate
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
 from syncd.mapping.view import ClientRef, client_ref
+from syncd.mapping.words import match_all
 from syncd.records import Organization
 
 
@@ -21,7 +22,7 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
     newcomers = []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
+        if entity is None or one.word:
             newcomers.append(one)
         elif entity.retired:
             _create(work, one, page, entity.id)
@@ -34,7 +35,7 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
 def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
     rules = work.rules.client.match
     subjects = [_subject(one) for one in candidates]
-    matches = correlate(Kind.CLIENT, "organizations", rules, subjects, work.facts)
+    matches = match_all(Kind.CLIENT, "organizations", rules, candidates, subjects, work.facts)
     twins = _namesakes(work, subjects, matches)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
@@ -55,12 +56,13 @@ def _decide(
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
     if match.situation is Situation.MATCHED and match.entity in stored:
-        return _update(
-            work, one, stored[match.entity], page, match.rule, "matched by " + match.rule
-        )
+        return _update(work, one, stored[match.entity], page, match.rule, match.reason)
     if match.situation is Situation.AMBIGUOUS:
-        page.quarantine(one, "ambiguous_client", match.why, suggestion=_hex(match.rivals))
+        code = match.code or "ambiguous_client"
+        page.quarantine(one, code, match.why, suggestion=_hex(match.rivals))
         return None
+    if match.rule == PERSON:
+        return _create(work, one, page, None, match)
     if twin is not None:
         message = "a client with this name exists; a name alone is not proof that they are one"
         page.quarantine(one, "same_name", message, ("name",), twin.hex)
@@ -68,7 +70,7 @@ def _decide(
     if not work.rules.mapping.client.create:
         page.quarantine(one, "unknown_client", "no client matches and the mapping creates none")
         return None
-    return _create(work, one, page, None, again=bool(match.rivals))
+    return _create(work, one, page, None, match)
 
 
 def _subject(candidate: Candidate) -> Subject:
@@ -91,26 +93,30 @@ def _namesakes(
 
 
 def _create(
-    work: Context, one: Candidate, page: Page, retired: UUID | None, *, again: bool = False
+    work: Context, one: Candidate, page: Page, retired: UUID | None, match: Match = NEW
 ) -> int:
-    """`again`: the key that it is matched by belonged to a record that is gone."""
     entity = retired or new_id()
     values = created_values(one.mapped)
     if top_level := work.rules.mapping.client.top_level:
         values.setdefault("top_level", top_level)
-    made = _creation(one, entity, values, revives=retired is not None)
-    if again:
-        made.effects |= Effect.RECREATED
-    change = page.change(made)
+    change = page.change(_creation(one, entity, values, retired is not None, match))
     name = str(values.get("name", ""))
     # One that comes back is as empty as a new one: nothing retires from under others.
     work.directory.clients[one.key] = ClientRef(entity, name, True, values.get("main_site_name"))
     return page.link(one, entity, change)
 
 
-def _creation(one: Candidate, entity: UUID, values: dict[str, object], revives: bool) -> Change:
-    reason = "its key is back: the client that was retired" if revives else "a new organization"
-    return creation(one, entity, entity, values, reason, revives=revives)
+def _creation(
+    one: Candidate, entity: UUID, values: dict[str, object], revives: bool, match: Match
+) -> Change:
+    reason = "a new organization"
+    if revives:
+        reason = "its key is back: the client that was retired"
+    elif match.rivals:
+        reason = f"a new organization, and perhaps one that was re-created: {match.why}"
+    elif match.why:
+        reason = match.why
+    return creation(one, entity, entity, values, reason, revives=revives, match=match)
 
 
 def _update(

@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from syncd.changes import (
+    PERSON,
+    RIVALS,
     Action,
     Change,
     Decisions,
@@ -18,9 +20,11 @@ from syncd.changes import (
     LinkWrite,
     Notice,
     Quarantined,
+    Word,
 )
 from syncd.entities import Entity, Kind
 from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.match import NEW, Match
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
 from syncd.records import Identity, Location, Organization, Person, Record
@@ -65,6 +69,8 @@ class Candidate:
     item: Item | None  # None: the record came inside another record's item
     link: LinkFact | None
     owner: str = ""
+    word: Word | None = None
+    """What a person said about it, where it is tied to nobody."""
 
     @property
     def key(self) -> str:
@@ -96,6 +102,7 @@ class Page:
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item = candidate.item
+        pinned = True if rule == PERSON else None
         if not rule and candidate.link is not None and candidate.link.entity == entity:
             rule = candidate.link.matched_by
         self.out.links.append(
@@ -112,6 +119,7 @@ class Page:
                 candidate.link is None,
                 note=note,
                 owner=candidate.owner,
+                pinned=pinned,
             )
         )
         return len(self.out.links) - 1
@@ -185,11 +193,21 @@ def creation(
     reason: str,
     *,
     revives: bool = False,
+    match: Match = NEW,
 ) -> Change:
-    """A new entity, or (`revives`) a retired one that comes back with these values."""
-    before = {}
+    """A new entity, or (`revives`) a retired one that comes back with these values. `match` tells
+    whom else it may be, or that a person wants it.
+    """
+    before: dict[str, Any] = {}
+    effects = Effect.NONE
     if revives:
         before, values = {"retired": True}, {**values, "retired": False}
+        effects = Effect.REVIVES
+    elif match.rule == PERSON:
+        effects = Effect.DECIDED
+    elif match.rivals:
+        before[RIVALS] = [rival.hex for rival in match.rivals[:5]]
+        effects = Effect.RECREATED
     return Change(
         KIND_OF[type(candidate.record)],
         Action.CREATE,
@@ -200,5 +218,5 @@ def creation(
         reason,
         values,
         before,
-        effects=int(Effect.REVIVES) if revives else 0,
+        effects=int(effects),
     )

@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
+from syncd.changes import PERSON, Action, Change, LinkState, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.match import Match, Subject, claims, correlate
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.values import difference
 from syncd.mapping.view import ClientRef, SiteRef
+from syncd.mapping.words import match_all
 from syncd.records import Location, Person
 
 
@@ -24,7 +25,7 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     newcomers = []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
+        if entity is None or one.word:
             newcomers.append(one)
         elif entity.retired and entity.client:
             _create(work, one, ClientRef(entity.client, ""), page, entity.id)
@@ -47,7 +48,8 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
         Subject(keys.keys(Kind.SITE, one.mapped.values), client.id, client.new)
         for one, client in placed
     ]
-    matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
+    ones = [one for one, _ in placed]
+    matches = match_all(Kind.SITE, "locations", rules, ones, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
     for (one, client), subject, match in zip(placed, subjects, matches, strict=True):
@@ -66,16 +68,17 @@ def _decide(
     page: Page,
 ) -> int | None:
     if match.situation is Situation.MATCHED and match.entity in stored:
-        return _update(
-            work, one, stored[match.entity], page, match.rule, "matched by " + match.rule
-        )
+        return _update(work, one, stored[match.entity], page, match.rule, match.reason)
     if match.situation is Situation.AMBIGUOUS:
-        page.quarantine(one, "ambiguous_site", match.why)
+        rivals = ",".join(rival.hex for rival in match.rivals[:5])
+        page.quarantine(one, match.code or "ambiguous_site", match.why, suggestion=rivals)
         return None
+    if match.rule == PERSON:
+        return _create(work, one, client, page, None, match)
     if not work.rules.mapping.site.create:
         page.quarantine(one, "unknown_site", "no site matches and the mapping creates none")
         return None
-    return _create(work, one, client, page, None, again=bool(match.rivals))
+    return _create(work, one, client, page, None, match)
 
 
 def _create(
@@ -84,19 +87,18 @@ def _create(
     client: ClientRef,
     page: Page,
     retired: UUID | None,
-    *,
-    again: bool = False,
+    match: Match = NEW,
 ) -> int:
-    """`again`: the key that it is matched by belonged to a record that is gone."""
     entity = retired or new_id()
     values = created_values(one.mapped)
     if keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
         values["role"] = "main"
         work.directory.special[client.id, "main"] = entity
     reason = "its key is back: the site that was retired" if retired else "a new location"
-    change = creation(one, entity, client.id, values, reason, revives=retired is not None)
-    if again:
-        change.effects |= Effect.RECREATED
+    if match.rule == PERSON:
+        reason = match.why
+    revives = retired is not None
+    change = creation(one, entity, client.id, values, reason, revives=revives, match=match)
     work.directory.sites[one.key] = SiteRef(entity, client.id)
     work.directory.add_site(client.id, entity, values)
     return page.link(one, entity, page.change(change))

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Effect, LinkState, Situation, gained_identities
+from syncd.changes import PERSON, Action, Effect, LinkState, Situation, gained_identities
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.gone import rule_for
-from syncd.mapping.match import Match, Subject, claims, correlate, identity_claims
+from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
+from syncd.mapping.words import match_all, to_be_linked
 from syncd.records import Person
 
 OUT_OF_SCOPE = "out_of_scope"
@@ -32,7 +33,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     linked, newcomers = [], []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
+        if entity is None or one.word:
             newcomers.append(one)
         else:
             linked.append((one, entity))
@@ -78,7 +79,7 @@ def _update(
     diff = difference(user, one.mapped, work.rules.user, work.precedence)
     action, reason = Action.UPDATE, "the source says so"
     if match.rule:
-        reason = "matched by " + match.rule
+        reason = match.reason
     if client.id != user.client:
         action, reason = Action.MOVE, "the source names another client for this person"
         diff.set("client", user.client.hex if user.client else None, client.id.hex)
@@ -158,13 +159,15 @@ class Placed:
 
 
 def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
-    placed = [found for one in candidates if (found := _place(work, one, page))]
+    named = to_be_linked(Kind.USER, candidates, work.facts)
+    placed = [found for one in candidates if (found := _place(work, one, named, page))]
     if not placed:
         return
     load_for(work, [(found.one, found.client) for found in placed])
     rules = work.rules.user.match
     subjects = [found.subject for found in placed]
-    matches = correlate(Kind.USER, "people", rules, subjects, work.facts)
+    ones = [found.one for found in placed]
+    matches = match_all(Kind.USER, "people", rules, ones, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.USER, ids) if ids else {}
     elsewhere = work.facts.alive_elsewhere(ids) if ids else set()
@@ -177,14 +180,15 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
             page.out.claims += [(claim, link) for claim in made]
 
 
-def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
+def _place(work: Context, one: Candidate, named: dict[UUID, Entity], page: Page) -> Placed | None:
+    """`named`: users whom people named, who tell a client where a record does not."""
     if not one.mapped.in_scope:
         page.link(one, None, state=LinkState.SKIPPED, note=_scope_note(one))
         return None
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)
         return None
-    client = _client_of(work, one)
+    client = _client_of(work, one) or _client_of_named(one, named)
     if client is None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
@@ -205,19 +209,17 @@ def _decide(
     one = found.one
     if match.situation is Situation.AMBIGUOUS:
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
-        page.quarantine(one, "ambiguous_user", match.why, (match.rule,), rivals)
+        code = match.code or "ambiguous_user"
+        page.quarantine(one, code, match.why, (match.rule,) if match.rule else (), rivals)
         return None
     if match.situation is Situation.NEW or match.entity not in stored:
         return _create(work, one, found.client, page, match, None, found.subject.keys)
     user = stored[match.entity]
-    if not work.rules.mapping.user.adopt:
+    if not work.rules.mapping.user.adopt and match.rule != PERSON:
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
         page.quarantine(one, "exists_locally", message, (match.rule,), user.id.hex)
         return None
     return _update(work, one, user, found.client, page, match, user.id in elsewhere)
-
-
-NEW = Match(Situation.NEW)
 
 
 def _create(
@@ -239,11 +241,11 @@ def _create(
         reason = "its key is back: the user that was retired"
     elif match.rivals:
         reason = f"new, and perhaps a re-created account: {match.why}"
-    change = creation(
-        one, retired or new_id(), client.id, values, reason, revives=retired is not None
-    )
-    if match.rivals:
-        change.effects |= Effect.RECREATED
+    elif match.why:
+        reason = match.why
+    revives = retired is not None
+    entity = retired or new_id()
+    change = creation(one, entity, client.id, values, reason, revives=revives, match=match)
     change.keys = keys
     return page.link(one, change.entity, page.change(change))
 
@@ -259,6 +261,11 @@ def _person(candidate: Candidate) -> Person:
 def _client_of(work: Context, one: Candidate) -> ClientRef | None:
     organization = _person(one).organization
     return work.directory.clients.get(organization) if organization else None
+
+
+def _client_of_named(one: Candidate, named: dict[UUID, Entity]) -> ClientRef | None:
+    user = named.get(one.word.entity) if one.word and one.word.entity else None
+    return ClientRef(user.client, "") if user and user.client else None
 
 
 def _unknown_client(work: Context, one: Candidate) -> tuple[str, str, tuple[str, ...]] | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState
+from syncd.changes import LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk
@@ -65,6 +65,9 @@ class StoreFacts:
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
         self.turns: Turns | None = None
         """What this very plan makes of the links of the stream that is planned."""
+        self.new_words: dict[tuple[str, str], Word] = {}
+        """By stream and key: what a person says just now, to be stored with this plan."""
+        self._has_words: dict[str, bool] = {}
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -138,7 +141,11 @@ class StoreFacts:
 
     def has_links(self, stream: str) -> bool:
         """Whether any item of the stream was ever linked."""
-        c = t.link.c
+        return self._any_of(t.link, stream)
+
+    def _any_of(self, table: sa.Table, stream: str) -> bool:
+        """Whether the table has any row of the stream in this partition."""
+        c = table.c
         where = sa.and_(c.partition_id == self.partition, c.stream == stream)
         return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
 
@@ -281,6 +288,33 @@ class StoreFacts:
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
 
+    def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        """What people said once and for all about records with these keys. Where nobody ever did,
+        as of most streams, only the first question asks the database.
+        """
+        if stream not in self._has_words:
+            self._has_words[stream] = self._any_of(t.decision, stream)
+        words = self._stored_words(stream, keys) if self._has_words[stream] else {}
+        if self.new_words:
+            asked = {key: self.new_words.get((stream, key)) for key in keys}
+            words |= {key: word for key, word in asked.items() if word}
+        return words
+
+    def _stored_words(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        c = t.decision.c
+        query = sa.select(c.key, c.verdict, c.entity_id, c.actor, c.reason)
+        query = query.where(c.partition_id == self.partition, c.stream == stream)
+        return {
+            row[0]: Word(Verdict(row[1]), *row[2:])
+            for chunk in bulk.chunks(keys)
+            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+        }
+
+    def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:
+        """Of the keys those whose records a person ignores for ever."""
+        words = self.decisions(stream, keys).items()
+        return {key for key, word in words if word.verdict is Verdict.IGNORE}
+
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
         """Keys of linked entities that this plan changes: what they will be."""
         if not self.plans_keys:
@@ -330,9 +364,7 @@ class StoreFacts:
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""
-        c = t.quarantine.c
-        where = sa.and_(c.partition_id == self.partition, c.stream == stream)
-        return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
+        return self._any_of(t.quarantine, stream)
 
     def quarantine_items(self, stream: str) -> Iterator[list[tuple[str, bytes | None]]]:
         """(key, raw) of all items of the stream in quarantine, in pages."""

@@ -17,6 +17,9 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 
+LASTING = ("apply", "edit", "review")
+"""The modes of runs that change something for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
@@ -36,7 +39,7 @@ class Undoable:
             return "it is still open"
         if self.undone_by is not None:
             return f"run {self.undone_by} did so already"
-        if self.mode not in ("apply", "edit"):
+        if self.mode not in LASTING:
             return f"it is a run of mode {self.mode}"
         return None if self.steps else "it applied nothing"
 
@@ -53,6 +56,7 @@ class PastLink(NamedTuple):
     note: str = ""
     owner: str = ""
     counted_at: float | None = None
+    pinned: bool = False
 
 
 def undoable(conn: Connection, run: int) -> Undoable | None:
@@ -127,6 +131,7 @@ def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
         str(link["note"]),
         str(link.get("owner", "")),
         _float(link["counted_at"]),
+        bool(link.get("pinned")),
     )
 
 
@@ -138,7 +143,8 @@ def quiet_links(
     conn: Connection, step: int, partition: int, after: tuple[str, str], limit: int
 ) -> list[tuple[str, str, str, PastLink | None]]:
     """(stream, key, kind, link as it was) of links that a step wrote without any change, and nobody
-    since: items that are skipped, or that say the same in other words. None: the step made it.
+    since: items that are skipped, or that say the same in other words. None: the step made it. A
+    person's word is no such change: what comes of it is.
     """
     c, h, g = t.link.c, t.item_history.c, t.change.c
     same = sa.and_(
@@ -147,7 +153,9 @@ def quiet_links(
         h.stream == c.stream,
         h.key == c.key,
     )
-    told = sa.exists().where(g.step_id == step, g.stream == c.stream, g.key == c.key)
+    told = sa.exists().where(
+        g.step_id == step, g.stream == c.stream, g.key == c.key, g.action != Action.DECIDE
+    )
     query = (
         sa.select(c.stream, c.key, c.kind, h.link, h.raw)
         .join(t.item_history, same, isouter=True)
@@ -185,7 +193,7 @@ def _edited_since(
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
-        .where(r.undone_by.is_(None), r.mode.in_(("apply", "edit")))
+        .where(r.undone_by.is_(None), r.mode.in_(LASTING))
         .where(database.among(c.entity_id, ids))
     )
     return {row[0]: f"run {row[1]} changed it since" for row in conn.execute(query)}

@@ -135,7 +135,7 @@ def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]
     with step.facts.open():
         step.stop_if_cancelled()
         has_quarantine = step.facts.has_quarantine(stream.name)
-        items = _items(step, raws)
+        items = items_of(step, raws)
         links = {}
         if step.reads[stream.name].reconsidered:
             links = step.facts.links(stream.name, [item.key for item in items])
@@ -168,11 +168,12 @@ def _plan_quarantined(step: Step, stream: Stream) -> None:
 def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> Decisions:
     links = step.facts.links(stream.name, [key for key, _ in raws])
     failures = step.planner.failures  # of what this read held: what still fails is not news
-    decisions = step.planner.plan(stream.name, stream.parse, _items(step, raws), links)
+    decisions = step.planner.plan(stream.name, stream.parse, items_of(step, raws), links)
     step.planner.failures = failures
     return decisions
 
 
-def _items(step: Step, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
+def items_of(step: Step, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
+    """Items of stored or sent bytes, by key."""
     found = digests(step.digest_key, [raw for _, raw in raws])
     return [Item(key, raw, digest) for (key, raw), digest in zip(raws, found, strict=True)]

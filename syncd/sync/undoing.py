@@ -65,7 +65,7 @@ def _open(engine: Engine, target: Undoable, actor: str) -> int:
         for step, partition in target.steps:
             made = engine.runs.add_step(conn, run, partition)
             engine.runs.update_step(conn, made, base_cursor={"undoes": str(step)})
-        if target.connection is not None:
+        if target.connection is not None and target.mode != "review":  # no source was to blame
             reason = f"run {target.run} was undone by {actor}"
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)
         engine.runs.update_run(conn, target.run, undone_by=run)
@@ -189,7 +189,7 @@ def _inverse_page(
         if inverse := _inverse(change):
             decisions.changes.append(inverse)
             place = len(decisions.changes) - 1
-        if partition is not None and change.stream:
+        if partition is not None and change.stream and change.action is not Action.DECIDE:
             link = past.get((change.stream, change.key))
             decisions.links.append(_link_as_it_was(change, link, place))
     return decisions
@@ -218,7 +218,7 @@ def _homes(change: Change) -> set[UUID]:
 
 def _inverse(change: Change) -> Change | None:
     """What takes `change` back; None where it changed no value."""
-    action = Action.UPDATE
+    action = Action.DECIDE if change.action is Action.DECIDE else Action.UPDATE
     if change.action is Action.CREATE:
         before, after = _hidden(change)
         if not change.effects & Effect.REVIVES:
@@ -254,7 +254,7 @@ def _swapped(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
     """(before, after) of the way back: what is, and what was."""
     before = {name: value for name, value in change.after.items() if name != OWNERS}
     after = {name: value for name, value in change.before.items() if name != OVERRIDES}
-    if "identities" in before:
+    if before.get("identities"):
         after["identities"] = []
     if OVERRIDES in change.after:
         was = change.before.get(OVERRIDES, {})
@@ -289,4 +289,5 @@ def _restored(
         past.note,
         past.owner,
         past.counted_at,
+        past.pinned,
     )

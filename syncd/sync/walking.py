@@ -66,10 +66,10 @@ def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> N
             return  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
         if row.phase == "read":
-            step = _prepare(engine, name, row, lease, full)
+            step = prepare(engine, name, row, lease, full)
             if not _plan(engine, step, row):
                 return
-        _apply(engine, name, row, lease)
+        apply_stored(engine, name, row, lease)
     except (LeaseLost, Interrupted):
         raise
     except PlanHeld:
@@ -93,7 +93,9 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
-def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
+def prepare(
+    engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool = False
+) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     rules = engine.rules(name)
     draft = Draft(engine.database, row.id, name)
@@ -162,12 +164,12 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
         except CursorExpired:
             if step.full:
                 raise
-            step = _prepare(engine, step.connection, row, step.lease, full=True)
+            step = prepare(engine, step.connection, row, step.lease, full=True)
         except (ProviderUnavailable, BadResponse, StoreUnavailable):
             if attempt == READ_ATTEMPTS:
                 raise
             time.sleep(0.2 * attempt)
-            step = _prepare(engine, step.connection, row, step.lease, step.full)
+            step = prepare(engine, step.connection, row, step.lease, step.full)
     raise AssertionError("unreachable")
 
 
@@ -219,7 +221,8 @@ def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
     ][:MOST_NOTICES]
 
 
-def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
+def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
+    """Apply the plan that a step has stored, or what is left of it."""
     rules = engine.rules(name)
     stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():

@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, rows
+from syncd.store.target import check, identities, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -37,10 +37,11 @@ LINK_COLUMNS = (
     "counted_at",
     "note",
     "owner",
-    "pinned",
     "step_id",
 )
 ITEM_KEY = ("partition_id", "stream", "key")
+_ABOUT_LINKS = (Action.MISS, Action.DECIDE)
+"""What such changes say after is nothing that an entity has."""
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Target:
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
         stale = self._stale(changes, stored, facts)
+        stale |= words.overtaken(self.database, conn, self.partition, changes)
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
@@ -78,6 +80,7 @@ class Target:
         self._links(conn, _unsettled(page.body.links, shortened), stale)
         reach("apply.batch.links")
         self._quarantine(conn, page)
+        words.write(self.database, conn, self.step, self.partition, changes, stale)
         self._mark_stale(conn, page.first_seq, stale)
         self._mark_trimmed(conn, page.first_seq, changes, trimmed, "stale")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
@@ -209,7 +212,7 @@ class Target:
         for place, change in enumerate(changes):
             if place in stale or not change.after or creates(change):
                 continue
-            if change.action is not Action.MISS:
+            if change.action not in _ABOUT_LINKS:
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
                 touched[change.kind] |= rows.touched(change)
@@ -237,12 +240,15 @@ class Target:
         old = [one for one in links if not one.is_new and one.change not in stale]
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database = t.link, self.database
-        bulk.insert(
-            database, conn, table, (*ITEM_KEY, *LINK_COLUMNS), [self._link_row(one) for one in new]
-        )
+        columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
+        rows = [(*self._link_row(one), bool(one.pinned)) for one in new]
+        bulk.insert(database, conn, table, columns, rows)
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
+        pins = [one for one in old if one.pinned is not None]
+        pinned = [[one.pinned, self.partition, one.stream, one.key] for one in pins]
+        bulk.update(database, conn, table, ("pinned",), pinned)
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)
@@ -262,7 +268,6 @@ class Target:
             one.counted_at,
             one.note,
             one.owner,
-            False,
             self.step,
         )
 
@@ -385,5 +390,6 @@ def _link_json(row: Any) -> str:
             "counted_at": row.counted_at,
             "note": row.note,
             "owner": row.owner,
+            "pinned": row.pinned,
         }
     )

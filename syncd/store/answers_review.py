@@ -1,0 +1,237 @@
+"""What waits for a person's word: records of sources, with all that stands about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import LinkState, Verdict, Word
+from syncd.entities import Kind
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+
+AT_ONCE = 1000
+"""Records of the queue in memory at a time."""
+STREAMS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
+
+
+class Aside(NamedTuple):
+    """As what a record waits in quarantine."""
+
+    code: str
+    message: str
+    fields: list[str]
+    suggestion: str
+    since: datetime
+    run: int
+
+
+class Tied(NamedTuple):
+    """The link of a record."""
+
+    state: LinkState
+    entity: UUID | None
+    pinned: bool
+    note: str
+    owner: str
+    matched_by: str
+
+
+class Standing(NamedTuple):
+    """A standing word, with when and by which run it was said."""
+
+    word: Word
+    at: datetime
+    run: int | None
+
+
+class Record(NamedTuple):
+    """One record of a source, and what stands about it."""
+
+    connection: str
+    partition: int
+    stream: str
+    key: str
+    aside: Aside | None = None
+    link: Tied | None = None
+    standing: Standing | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it would be kept as."""
+        return STREAMS[self.stream]
+
+    @property
+    def tied(self) -> UUID | None:
+        """Whom it is tied to; None where a person's word about it counts."""
+        if self.link is None or self.link.state is LinkState.UNDONE:
+            return None
+        return self.link.entity
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records: of one connection, one stream, with one reason code, with one key."""
+
+    connection: str | None = None
+    stream: str | None = None
+    code: str | None = None
+    key: str | None = None
+
+
+# -- records ---------------------------------------------------------------------------------------
+
+
+def waiting(database: Database, wanted: Wanted) -> Iterator[list[Record]]:
+    """What is in quarantine, in pages, by connection, stream and key."""
+    c = t.quarantine.c
+    place = (c.partition_id, c.stream, c.key)
+    query = _narrowed(sa.select(*place), t.quarantine, wanted)
+    if wanted.code is not None:
+        query = query.where(c.code == wanted.code)
+    query = query.order_by(*place).limit(AT_ONCE)
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = query if after is None else query.where(sa.tuple_(*place) > sa.tuple_(*after))
+        found = database.query(lambda conn, page=page: _records(database, conn, page))  # type: ignore[misc]
+        if not found:
+            return
+        yield found
+        after = tuple(map(sa.literal, (found[-1].partition, found[-1].stream, found[-1].key)))
+
+
+def named(database: Database, wanted: Wanted) -> list[Record]:
+    """Every record with a key that is in quarantine, linked, or that a person spoke about."""
+    assert wanted.key is not None
+    tables = (t.quarantine, t.link, t.decision)
+    places = [
+        _narrowed(sa.select(table.c.partition_id, table.c.stream, table.c.key), table, wanted)
+        for table in tables
+    ]
+    query = sa.union(*places)
+    return database.query(lambda conn: _records(database, conn, query))
+
+
+def _narrowed(query: sa.Select[Any], table: sa.Table, wanted: Wanted) -> sa.Select[Any]:
+    c = table.c
+    partitions = sa.select(t.partition.c.id)
+    if wanted.connection is not None:
+        partitions = partitions.join(t.connection).where(t.connection.c.name == wanted.connection)
+    streams = [wanted.stream] if wanted.stream else list(STREAMS)
+    query = query.where(c.partition_id.in_(partitions), c.stream.in_(streams))
+    return query if wanted.key is None else query.where(c.key == wanted.key)
+
+
+def _records(
+    database: Database, conn: Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]
+) -> list[Record]:
+    places = [tuple(row) for row in conn.execute(query)]
+    connections = sa.select(t.partition.c.id, t.connection.c.name).join(t.connection)
+    names = {row[0]: row[1] for row in conn.execute(connections)}
+    found = []
+    for partition, stream in dict.fromkeys(place[:2] for place in places):
+        keys = [place[2] for place in places if place[:2] == (partition, stream)]
+        aside = _asides(database, conn, partition, stream, keys)
+        links = _links(database, conn, partition, stream, keys)
+        words = words_about(database, conn, partition, stream, keys)
+        found += [
+            Record(
+                names[partition], partition, stream, key,
+                aside.get(key), links.get(key), words.get(key),
+            )
+            for key in keys
+        ]  # fmt: skip
+    return found
+
+
+def _among(
+    database: Database, table: sa.Table, partition: int, stream: str, keys: Sequence[str]
+) -> Iterator[sa.ColumnElement[bool]]:
+    c = table.c
+    for chunk in bulk.chunks(keys):
+        these = database.among(c.key, chunk)
+        yield sa.and_(c.partition_id == partition, c.stream == stream, these)
+
+
+def _asides(
+    database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
+) -> dict[str, Aside]:
+    c = t.quarantine.c
+    query = sa.select(
+        c.key, c.code, c.message, c.fields, c.suggestion, c.since, t.step.c.run_id
+    ).join(t.step, t.step.c.id == c.step_id)
+    return {
+        row[0]: Aside(*row[1:])
+        for these in _among(database, t.quarantine, partition, stream, keys)
+        for row in conn.execute(query.where(these))
+    }
+
+
+def _links(
+    database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
+) -> dict[str, Tied]:
+    c = t.link.c
+    query = sa.select(c.key, c.state, c.entity_id, c.pinned, c.note, c.owner, c.matched_by)
+    return {
+        row[0]: Tied(LinkState(row[1]), *row[2:])
+        for these in _among(database, t.link, partition, stream, keys)
+        for row in conn.execute(query.where(these))
+    }
+
+
+def words_about(
+    database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
+) -> dict[str, Standing]:
+    """The standing words about records."""
+    c = t.decision.c
+    query = sa.select(
+        c.key, c.verdict, c.entity_id, c.actor, c.reason, c.decided_at, t.step.c.run_id
+    ).join(t.step, t.step.c.id == c.step_id, isouter=True)
+    return {
+        row[0]: Standing(Word(Verdict(row[1]), *row[2:5]), row[5], row[6])
+        for these in _among(database, t.decision, partition, stream, keys)
+        for row in conn.execute(query.where(these))
+    }
+
+
+def raws(
+    database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
+) -> dict[str, bytes]:
+    """The bytes of records as they last came: in quarantine, else with their link."""
+    found: dict[str, bytes] = {}
+    for table in (t.item, t.quarantine):
+        query = sa.select(table.c.key, table.c.raw).where(table.c.raw.is_not(None))
+        for these in _among(database, table, partition, stream, keys):
+            found.update({row[0]: row[1] for row in conn.execute(query.where(these))})
+    return found
+
+
+def living_ties(
+    database: Database, conn: Connection, connection: str, stream: str, ids: Collection[UUID]
+) -> dict[UUID, str]:
+    """The key of each entity's record in one stream of a connection, where that is not gone."""
+    c = t.link.c
+    partitions = sa.select(t.partition.c.id).join(t.connection)
+    partitions = partitions.where(t.connection.c.name == connection)
+    alive = c.state.in_([LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING])
+    query = sa.select(c.entity_id, c.key).where(alive, c.stream == stream)
+    query = query.where(c.partition_id.in_(partitions))
+    return {
+        row[0]: row[1]
+        for chunk in bulk.chunks(list(ids))
+        for row in conn.execute(query.where(database.among(c.entity_id, chunk)))
+    }
+
+
+def identities_from(conn: Connection, user: UUID, connection: str) -> list[list[str]]:
+    """(issuer, subject) of each identity that a connection gave to a user."""
+    c = t.identity.c
+    query = sa.select(c.issuer, c.subject).where(c.user_id == user, c.connection == connection)
+    return [list(row) for row in conn.execute(query.order_by(c.issuer, c.subject))]
