@@ -193,6 +193,7 @@ def _edited_since(
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
+        .where(c.action != Action.DECIDE)
         .where(r.undone_by.is_(None), r.mode.in_(LASTING))
         .where(database.among(c.entity_id, ids))
     )
