@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import OVERRIDES, OWNERS
+from syncd.changes import ASIDE, DECISION, OVERRIDES, OWNERS, PINNED, RIVALS
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
@@ -113,8 +113,24 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
         elif name == "identities":
             before, after = (len(side.get(name) or ()) for side in (change.before, change.after))
             yield "identities", before, after
+        elif name in _ABOUT_RECORDS:
+            told, part = _ABOUT_RECORDS[name]
+            before, after = (_part(side.get(name), part) for side in (change.before, change.after))
+            yield told, before, after
         elif name != OWNERS:
             yield name, change.before.get(name), change.after.get(name)
+
+
+_ABOUT_RECORDS = {
+    DECISION: ("standing word", "verdict"),
+    ASIDE: ("waits as", "code"),
+    PINNED: ("pinned", ""),
+}
+"""What a change says of its record: as what it is told, and which part of it."""
+
+
+def _part(value: Any, part: str) -> Any:
+    return value[part] if part and value else value
 
 
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
@@ -133,6 +149,7 @@ def change_json(change: ChangeLine) -> dict[str, Any]:
     before, after = told.pop("before"), told.pop("after")
     for side in (before, after):
         side.pop(OWNERS, None)
+        side.pop(RIVALS, None)
     named = [] if change.action == "miss" else _names(before, after)
     told["fields"] = {
         name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}

@@ -59,7 +59,7 @@ def _decide(
         return _update(work, one, stored[match.entity], page, match.rule, match.reason)
     if match.situation is Situation.AMBIGUOUS:
         code = match.code or "ambiguous_client"
-        page.quarantine(one, code, match.why, suggestion=_hex(match.rivals))
+        page.quarantine(one, code, match.why, match.fields, _hex(match.rivals))
         return None
     if match.rule == PERSON:
         return _create(work, one, page, None, match)

@@ -43,6 +43,11 @@ class Match:
     code: str = ""
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The rule that found somebody, as what a quarantined record names as its fields."""
+        return (self.rule,) if self.rule else ()
+
+    @property
     def reason(self) -> str:
         """The sentence that a change of a matched entity is explained by."""
         return self.why or f"matched by {self.rule}"

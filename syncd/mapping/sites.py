@@ -71,7 +71,7 @@ def _decide(
         return _update(work, one, stored[match.entity], page, match.rule, match.reason)
     if match.situation is Situation.AMBIGUOUS:
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
-        page.quarantine(one, match.code or "ambiguous_site", match.why, suggestion=rivals)
+        page.quarantine(one, match.code or "ambiguous_site", match.why, match.fields, rivals)
         return None
     if match.rule == PERSON:
         return _create(work, one, client, page, None, match)

@@ -51,7 +51,7 @@ _DOMAINS = {
     "website": "website",
     "mail": "mail address",
     "people": "people's mail",
-    "site": "a site's e-mail domain",
+    "site": "site's e-mail domain",
 }
 _KEYS = {
     "ref": "reference",
@@ -129,9 +129,13 @@ class Index:
                 self._names.append(name)
                 self._named.append(one.id)
 
-    def rank(self, sought: Sought) -> list[Suggestion]:
-        """At most five, the likeliest first: domains, then keys, then names."""
+    def rank(self, sought: Sought, found: Sequence[Suggestion] = ()) -> list[Suggestion]:
+        """At most five, the likeliest first: domains, then keys, then names. `found`: those that
+        planning found by its rules.
+        """
         cases: dict[UUID, _Case] = defaultdict(_Case)
+        for one in found:
+            cases[one.entity].add(1, one.score, one.why, proof=one.proof)
         for domain, whose in sought.domains.items():
             for entity, theirs in self._domains.get(domain, ()):
                 cases[entity].add(0, 100, _same_domain(whose, theirs))
@@ -139,7 +143,7 @@ class Index:
             holders = self._keys.get((name, key), ())
             for entity in holders:
                 alone = len(holders) == 1 and name not in _WEAK
-                tier, why = (0, "same domain") if name == "domain" else (1, f"same {_told(name)}")
+                tier, why = (0, "same domain") if name == "domain" else (1, f"same {told(name)}")
                 cases[entity].add(tier, 100, why, proof=alone)
         for entity, score in self._alike(sought.names).items():
             cases[entity].add(2, score, f"name {score:.0f} %")
@@ -197,5 +201,6 @@ def _same_domain(whose: str, theirs: str) -> str:
     return f"its {_DOMAINS[whose]} is their {_DOMAINS[theirs]}"
 
 
-def _told(name: str) -> str:
+def told(name: str) -> str:
+    """A key as a person calls it."""
     return _KEYS.get(name, name)

@@ -210,7 +210,7 @@ def _decide(
     if match.situation is Situation.AMBIGUOUS:
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
         code = match.code or "ambiguous_user"
-        page.quarantine(one, code, match.why, (match.rule,) if match.rule else (), rivals)
+        page.quarantine(one, code, match.why, match.fields, rivals)
         return None
     if match.situation is Situation.NEW or match.entity not in stored:
         return _create(work, one, found.client, page, match, None, found.subject.keys)

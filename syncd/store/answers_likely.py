@@ -31,6 +31,7 @@ class Hint(NamedTuple):
     kind: Kind
     entity: UUID
     label: str
+    client: UUID | None
     rivals: list[tuple[UUID, str]]
     why: str
     run: int
@@ -54,7 +55,15 @@ def recreated(database: Database, wanted: Wanted) -> list[Hint]:
     )
     query = (
         sa.select(
-            t.connection.c.name, c.stream, c.key, c.kind, c.entity_id, c.before, c.reason, s.run_id
+            t.connection.c.name,
+            c.stream,
+            c.key,
+            c.kind,
+            c.entity_id,
+            c.client_id,
+            c.before,
+            c.reason,
+            s.run_id,
         )
         .join(t.step, s.id == c.step_id)
         .join(t.run, t.run.c.id == s.run_id)
@@ -90,11 +99,13 @@ def _hints(database: Database, conn: Connection, rows: Sequence[Any]) -> Iterato
         if not entity.retired
     }
     names = labels(database, conn, living)
-    for name, stream, key, kind, entity, _, reason, run in rows:
+    for name, stream, key, kind, entity, client, _, reason, run in rows:
         if entity in living:
             others = [(one, names[one]) for one in rivals[entity] if one in living]
             why = reason.partition(": ")[2]
-            yield Hint(name, stream, key, Kind(kind), entity, names[entity], others, why, run)
+            yield Hint(
+                name, stream, key, Kind(kind), entity, names[entity], client, others, why, run
+            )
 
 
 # -- whom a record may be --------------------------------------------------------------------------

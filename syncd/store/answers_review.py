@@ -27,10 +27,12 @@ class Aside(NamedTuple):
 
     code: str
     message: str
-    fields: list[str]
+    fields: tuple[str, ...]
     suggestion: str
     since: datetime
     run: int
+    readable: bool
+    """Whether it came with bytes that could be kept."""
 
 
 class Tied(NamedTuple):
@@ -62,6 +64,7 @@ class Record(NamedTuple):
     aside: Aside | None = None
     link: Tied | None = None
     standing: Standing | None = None
+    partition_name: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -89,22 +92,41 @@ class Wanted:
 # -- records ---------------------------------------------------------------------------------------
 
 
+def count_waiting(database: Database, wanted: Wanted) -> int:
+    """How many records are in quarantine."""
+    query = _narrowed(sa.select(sa.func.count()), t.quarantine, wanted)
+    if wanted.code is not None:
+        query = query.where(t.quarantine.c.code == wanted.code)
+    return database.query(lambda conn: int(conn.execute(query).scalar_one()))
+
+
+def codes(database: Database) -> list[str]:
+    """The reason codes that records wait with."""
+    query = sa.select(t.quarantine.c.code).distinct().order_by(t.quarantine.c.code)
+    return database.query(lambda conn: list(conn.execute(query).scalars()))
+
+
 def waiting(database: Database, wanted: Wanted) -> Iterator[list[Record]]:
-    """What is in quarantine, in pages, by connection, stream and key."""
+    """What is in quarantine, in pages: by partition, organizations first, people last, by key."""
     c = t.quarantine.c
-    place = (c.partition_id, c.stream, c.key)
-    query = _narrowed(sa.select(*place), t.quarantine, wanted)
+    order = {name: at for at, name in enumerate(STREAMS)}
+    rank = sa.case(order, value=c.stream, else_=len(order))
+    place = (c.partition_id, rank, c.key)
+    query = _narrowed(sa.select(c.partition_id, c.stream, c.key), t.quarantine, wanted)
     if wanted.code is not None:
         query = query.where(c.code == wanted.code)
     query = query.order_by(*place).limit(AT_ONCE)
     after: tuple[Any, ...] | None = None
     while True:
-        page = query if after is None else query.where(sa.tuple_(*place) > sa.tuple_(*after))
+        page = query
+        if after is not None:
+            page = query.where(sa.tuple_(*place) > sa.tuple_(*map(sa.literal, after)))
         found = database.query(lambda conn, page=page: _records(database, conn, page))  # type: ignore[misc]
         if not found:
             return
         yield found
-        after = tuple(map(sa.literal, (found[-1].partition, found[-1].stream, found[-1].key)))
+        last = found[-1]
+        after = (last.partition, order[last.stream], last.key)
 
 
 def named(database: Database, wanted: Wanted) -> list[Record]:
@@ -133,18 +155,19 @@ def _records(
     database: Database, conn: Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]
 ) -> list[Record]:
     places = [tuple(row) for row in conn.execute(query)]
-    connections = sa.select(t.partition.c.id, t.connection.c.name).join(t.connection)
-    names = {row[0]: row[1] for row in conn.execute(connections)}
+    partitions = sa.select(t.partition.c.id, t.connection.c.name, t.partition.c.name)
+    names = {row[0]: row[1:] for row in conn.execute(partitions.join(t.connection))}
     found = []
     for partition, stream in dict.fromkeys(place[:2] for place in places):
         keys = [place[2] for place in places if place[:2] == (partition, stream)]
         aside = _asides(database, conn, partition, stream, keys)
-        links = _links(database, conn, partition, stream, keys)
+        links = links_of(database, conn, partition, stream, keys)
         words = words_about(database, conn, partition, stream, keys)
+        connection, part = names[partition]
         found += [
             Record(
-                names[partition], partition, stream, key,
-                aside.get(key), links.get(key), words.get(key),
+                connection, partition, stream, key,
+                aside.get(key), links.get(key), words.get(key), part,
             )
             for key in keys
         ]  # fmt: skip
@@ -165,18 +188,26 @@ def _asides(
 ) -> dict[str, Aside]:
     c = t.quarantine.c
     query = sa.select(
-        c.key, c.code, c.message, c.fields, c.suggestion, c.since, t.step.c.run_id
+        c.key,
+        c.code,
+        c.message,
+        c.fields,
+        c.suggestion,
+        c.since,
+        t.step.c.run_id,
+        c.raw.is_not(None),
     ).join(t.step, t.step.c.id == c.step_id)
     return {
-        row[0]: Aside(*row[1:])
+        row[0]: Aside(row[1], row[2], tuple(row[3]), *row[4:])
         for these in _among(database, t.quarantine, partition, stream, keys)
         for row in conn.execute(query.where(these))
     }
 
 
-def _links(
+def links_of(
     database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
 ) -> dict[str, Tied]:
+    """The links of records that have one."""
     c = t.link.c
     query = sa.select(c.key, c.state, c.entity_id, c.pinned, c.note, c.owner, c.matched_by)
     return {

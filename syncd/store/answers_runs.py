@@ -219,7 +219,7 @@ def _narrowed(query: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
 
 def _change_line(row: Any, names: dict[UUID, str]) -> ChangeLine:
     values = row.after if row.action == Action.CREATE else {}
-    label = names.get(row.entity_id) or str(values.get("name", "?"))
+    label = names.get(row.entity_id) or str(values.get("name") or row.key or "?")
     return ChangeLine(
         row.run,
         row.connection,

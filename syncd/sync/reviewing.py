@@ -8,7 +8,7 @@ in the ledger, and taken back by an undo together with the word.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -19,8 +19,8 @@ from syncd.entities import Entity, Kind
 from syncd.mapping.page import Context, Item
 from syncd.mapping.planner import Planner
 from syncd.mapping.values import Precedence
-from syncd.store import answers, answers_review
-from syncd.store.answers_review import Record
+from syncd.store import answers, answers_likely, answers_review
+from syncd.store.answers_review import Record, Wanted
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.entities import load_entities
@@ -35,6 +35,7 @@ from syncd.sync.planning import items_of
 from syncd.sync.rulings import Case, Ledger, Ruling, Verb
 from syncd.sync.settling import resolve_conflicts, settle
 from syncd.sync.step import PAGE_OF_SETTLING, Step
+from syncd.sync.suggesting import chosen, queue
 from syncd.sync.walking import apply_stored, claim, prepare, release, work_on
 
 MODE = "review"
@@ -63,6 +64,31 @@ def decide(engine: Engine, ruling: Ruling, cases: Sequence[Case]) -> Answer:
     for name, some in by_connection.items():
         _decide(engine, name, ruling, some, answer)
     return answer
+
+
+def choose(
+    engine: Engine, verb: Verb, wanted: Wanted, client: UUID | None
+) -> tuple[list[Case], list[tuple[Record, str]]]:
+    """The cases that a filter finds, and what it finds and must be left, each with why: a record is
+    linked to whom a shared key proves it to be, never to whom it is only like.
+    """
+    if verb is not Verb.LINK:
+        return [Case(one) for one in chosen(engine, wanted, client)], []
+    cases, left = [], []
+    for entry in queue(engine, wanted, client, 0).entries:
+        best, why = entry.best()
+        if best is None:
+            left.append((entry.record, why))
+        else:
+            cases.append(Case(entry.record, best.id))
+    times = Counter((case.record.connection, case.entity) for case in cases)
+    same = {case for case in cases if times[case.record.connection, case.entity] > 1}
+    left += [
+        (case.record, "several of these records would be linked to the same one")
+        for case in cases
+        if case in same
+    ]
+    return [case for case in cases if case not in same], left
 
 
 def _decide(
@@ -181,11 +207,14 @@ def _refusals(engine: Engine, ruling: Ruling, cases: Sequence[Case]) -> dict[str
         ties = answers_review.living_ties(database, conn, record.connection, record.stream, wanted)
         return labels, entities, ties
 
-    found = database.query(look)
+    found, hinted = database.query(look), set()
+    if ruling.verb is Verb.DISMISS:
+        wanted_hints = Wanted(record.connection, record.stream)
+        hinted = {one.key for one in answers_likely.recreated(database, wanted_hints)}
     return {
         case.record.key: why
         for case in cases
-        if (why := rulings.refusal(ruling, case, *found)) is not None
+        if (why := rulings.refusal(ruling, case, *found, hinted)) is not None
     }
 
 

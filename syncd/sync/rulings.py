@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -98,9 +99,11 @@ def refusal(
     labels: Mapping[UUID, str],
     entities: Mapping[UUID, Entity],
     ties: Mapping[UUID, str],
+    hinted: Collection[str],
 ) -> str | None:
     """Why this cannot be said about this record. `labels`: of all that it is or may be tied to;
-    `entities`: of those to be linked; `ties`: the key of the living record that each has already.
+    `entities`: of those to be linked; `ties`: the key of the living record that each has already;
+    `hinted`: keys of accounts that look re-created.
     """
     verb, record = ruling.verb, case.record
     if verb in _OF_THE_FREE:
@@ -111,6 +114,8 @@ def refusal(
         return None if record.standing else "nobody said anything about it"
     if record.tied is None or record.link is None:
         return "it is tied to nobody"
+    if verb is Verb.DISMISS and record.key not in hinted:
+        return "nothing says that it was re-created, or somebody spoke about it already"
     if verb in (Verb.PIN, Verb.UNPIN) and record.link.pinned is (verb is Verb.PIN):
         return "it is pinned already" if record.link.pinned else "it is not pinned"
     return None
@@ -122,8 +127,8 @@ _OF_THE_FREE = (Verb.LINK, Verb.CREATE, Verb.IGNORE)
 def _tie_refusal(record: Record, labels: Mapping[UUID, str]) -> str | None:
     if record.tied is not None:
         whom = labels.get(record.tied, "somebody")
-        return f"it is linked to {whom}; first: syncd review unlink {record.key}"
-    if _is_a_place(record):
+        return f"it is linked to {whom}; first: syncd review unlink {shlex.quote(record.key)}"
+    if is_a_place(record):
         return "it has no key by which it could be known again; give it one in the source"
     return None
 
@@ -142,14 +147,15 @@ def _link_refusal(
     if other := ties.get(entity.id):
         return (
             f"{labels[entity.id]} has another record of {record.connection}: {other}; if that one "
-            f"is somebody else, first: syncd review unlink {other}"
+            f"is somebody else, first: syncd review unlink {shlex.quote(other)}"
         )
     return None
 
 
-def _is_a_place(record: Record) -> bool:
+def is_a_place(record: Record) -> bool:
     """Whether what stands for its key says only where it stood, such as `(line 17)`."""
-    return record.link is None and record.key.startswith("(") and record.key.endswith(")")
+    unread = record.aside is not None and not record.aside.readable
+    return unread and record.link is None and record.key[:1] == "(" and record.key[-1:] == ")"
 
 
 # -- what it changes -------------------------------------------------------------------------------
@@ -271,6 +277,6 @@ def _aside(record: Record) -> dict[str, Any] | None:
     return {
         "code": one.code,
         "message": one.message,
-        "fields": one.fields,
+        "fields": list(one.fields),
         "suggestion": one.suggestion,
     }

@@ -5,14 +5,15 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from syncd.connectors.base import Deletes, Page
-from syncd.entities import Kind
-from syncd.store import answers_likely, answers_review
+from syncd.errors import Busy
+from syncd.store import answers_likely, answers_review, leases
 from syncd.store import tables as t
 from syncd.store.answers_review import Record, Wanted
 from syncd.store.dump import canonical_dump
-from syncd.sync import reviewing
+from syncd.sync import reviewing, suggesting
 from syncd.sync.reviewing import Answer
 from syncd.sync.rulings import Case, Ruling, Verb
 from tests.stories.desk import LASTING, Desk, person
@@ -130,8 +131,10 @@ def test_a_link_is_refused_to_whom_it_cannot_go(nina: Desk) -> None:
     run = nina.add_user("Acme", name="Zed").run
     zed = nina.user("Zed").id
     nina.undo(run)
-    assert "Zed is retired" in refused(say(nina, Verb.LINK, "nina", whom=zed)).replace("Zed (Acme)", "Zed")
-    nina.mapping("[user]\nmatch = [\"email\"]\nscope = \"job_title != 'Pilot'\"\n")
+    assert "Zed is retired" in refused(say(nina, Verb.LINK, "nina", whom=zed)).replace(
+        "Zed (Acme)", "Zed"
+    )
+    nina.mapping('[user]\nmatch = ["email"]\nscope = "job_title != \'Pilot\'"\n')
     hall = nina.user("Nina Hall").id
     assert "out of the mapping's scope" in refused(say(nina, Verb.LINK, "nina", whom=hall))
     assert nina.quarantine() == {"nina": "ambiguous_user"}
@@ -329,9 +332,7 @@ def test_what_is_forgotten_is_planned_by_the_next_run_even_if_it_reads_changes_o
 
     assert desk.names() == ["Ada", "Bob"]
     assert desk.quarantine() == {}
-    assert desk.changes(run) == [
-        ("decide", "bob", "what was said about it was taken back by tess")
-    ]
+    assert desk.changes(run) == [("decide", "bob", "what was said about it was taken back by tess")]
 
 
 def test_undo_of_forgetting_restores_the_word(nina: Desk) -> None:
@@ -382,7 +383,7 @@ def test_an_unlinked_record_waits_and_is_matched_with_nobody_by_itself(desk: Des
 
 
 def test_an_unlinked_record_out_of_scope_is_not_linked_when_it_comes_into_scope(desk: Desk) -> None:
-    desk.mapping("[user]\nmatch = [\"email\"]\nscope = \"job_title != 'Robot'\"\n")
+    desk.mapping('[user]\nmatch = ["email"]\nscope = "job_title != \'Robot\'"\n')
     desk.sync([person("Ada", Title="Countess")])
     say(desk, Verb.UNLINK, "ada")
 
@@ -527,7 +528,7 @@ def test_nobody_is_hinted_at_whose_creation_was_undone(again: Desk) -> None:
     assert hints(again) == []
 
 
-# -- many at once, and what may come between ---------------------------------------------------------
+# -- many at once, and what may come between ----------------------------------------------------
 
 
 def test_many_are_created_in_one_run_and_undone_together(desk: Desk) -> None:
@@ -578,9 +579,6 @@ def test_a_tombstone_ends_the_waiting_of_an_unlinked_record(desk: Desk, source: 
 
 
 def test_a_decision_waits_for_nobody_and_says_that_a_sync_runs(desk: Desk) -> None:
-    from syncd.errors import Busy
-    from syncd.store import leases
-
     desk.sync([person("Ada")])
     partition = record(desk, "ada").partition
     lease = desk.database.transact(lambda conn: leases.claim(desk.database, conn, partition, 60))
@@ -614,5 +612,117 @@ def test_a_decision_that_was_interrupted_is_finished_by_the_next_command(
     assert nina.quarantine() == {}
 
 
-def test_kinds_have_a_stream_each() -> None:
-    assert set(answers_review.STREAMS.values()) == set(Kind)
+# -- the queue, and many by a filter ---------------------------------------------------------------
+
+
+def offers(desk: Desk, key: str) -> list[tuple[str, str, bool]]:
+    """(label, why, whether it is proof) of whom the record may be."""
+    queue = suggesting.queue(desk.engine, Wanted(), None, 0)
+    [entry] = [one for one in queue.entries if one.record.key == key]
+    return [(one.label, one.why, one.proof) for one in entry.offers]
+
+
+def test_organizations_are_suggested_by_domain_then_key_then_name(
+    desk: Desk, source: Source
+) -> None:
+    desk.mapping('[client]\nmatch = ["tenant_id"]\n')
+    source.organizations = [
+        raw("a", name="Acme Ltd", domain="acme.example"),
+        raw("b", name="Bolt GmbH", reference="B-1"),
+        raw("c", name="Cogs"),
+    ]
+    desk.sync()
+    say(desk, Verb.UNLINK, "a", "b")
+    desk.mapping('[client]\nmatch = ["tenant_id"]\ncreate = false\n')
+    source.organizations += [
+        raw("x", name="Cogs Inc", website="https://www.acme.example/", reference="B-1"),
+        raw("y", name="Acme Holding Limited"),
+        raw("z", name="Zzz", domain="acme.example"),
+    ]
+    source.people = [who("Zoe", "y", mail="zoe@acme.example")]
+    desk.sync()
+
+    assert offers(desk, "x") == [
+        ("Acme Ltd", "its website is their domain", False),
+        ("Bolt GmbH", "same reference", True),
+        ("Cogs", "name 100 %", False),
+    ]
+    assert offers(desk, "y")[0][:2] == ("Acme Ltd", "its people's mail is their domain, name 90 %")
+    assert offers(desk, "z") == [("Acme Ltd", "same domain", True)]
+    assert desk.names() == []  # suggestions link nothing
+
+
+def test_people_are_suggested_by_key_and_by_name_within_their_client(nina: Desk) -> None:
+    nina.add_user("Acme", name="Nina", email="other@acme.example")
+    nina.sync([person("Ada"), person("Nina"), person("Zoe", "Bolt")])
+    nina.add_user("Bolt", name="Nina")
+    assert offers(nina, "nina") == [
+        ("Nina Hall <nina@acme.example> (Acme)", "same e-mail, name 90 %", False),
+        ("Nina Holt <nina@acme.example> (Acme)", "same e-mail, name 90 %", False),
+        ("Nina <other@acme.example> (Acme)", "name 100 %", False),
+    ]
+
+
+def test_a_filter_finds_what_belongs_to_a_client_or_may_be_it(nina: Desk) -> None:
+    nina.sync([person("Ada"), person("Nina"), person("Zoe", "Bolt")])
+    for name in ("Pia Hall", "Pia Holt"):
+        nina.add_user("Bolt", name=name, email="pia@bolt.example")
+    nina.sync([person("Ada"), person("Nina"), person("Zoe", "Bolt"), person("Pia", "Bolt")])
+
+    found = suggesting.queue(nina.engine, Wanted(), nina.client("Bolt"), 0)
+    assert ([one.record.key for one in found.entries], found.total) == (["pia"], 1)
+    chosen = suggesting.chosen(nina.engine, Wanted(code="ambiguous_user"), None)
+    assert sorted(one.key for one in chosen) == ["nina", "pia"]
+    assert list(suggesting.chosen(nina.engine, Wanted(connection="other"), None)) == []
+
+
+def test_many_are_linked_only_where_a_key_proves_whom(desk: Desk) -> None:
+    desk.sync([person("Ada"), person("Bob")])
+    desk.mapping('[user]\nmatch = ["email"]\nadopt = false\n')
+    desk.add_user("Acme", name="Cid", email="cid@acme.example")
+    desk.add_user("Acme", name="Dee", email="dee@acme.example")
+    twin = {**person("Dee"), "Staff no": "dee2"}
+    also = {**person("Bob"), "Staff no": "bob2"}  # Bob has a record of this source already
+    desk.sync([person("Ada"), person("Bob"), person("Cid"), person("Dee"), twin, also])
+    codes = {"cid": "exists_locally", "dee": "exists_locally", "dee2": "exists_locally"}
+    assert desk.quarantine() == {**codes, "bob2": "ambiguous_user"}
+
+    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(stream="people"), None)
+
+    assert [(case.record.key, case.entity) for case in cases] == [("cid", desk.user("Cid").id)]
+    why = {one.key: told for one, told in left}
+    assert why["dee"] == why["dee2"] == "several of these records would be linked to the same one"
+    assert "another record of this source: bob" in why["bob2"]
+    run_of(reviewing.decide(desk.engine, Ruling(Verb.LINK, "tess"), cases))
+    assert record(desk, "cid").tied == desk.user("Cid").id
+
+
+def test_nobody_is_linked_by_a_name_alone(desk: Desk, source: Source) -> None:
+    desk.mapping('[client]\nmatch = ["ref"]\n')
+    desk.sync()
+    say(desk, Verb.UNLINK, "acme")
+    source.organizations.append(raw("acme2", name="Acme"))
+    desk.sync()
+    assert desk.quarantine()["acme2"] == "same_name"
+
+    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(code="same_name"), None)
+
+    assert cases == []
+    assert [why for _, why in left] == ["no key proves whom it is"]
+
+
+def test_suggestions_read_each_table_once_however_long_the_queue(
+    desk: Desk, source: Source
+) -> None:
+    desk.mapping('[client]\nmatch = ["ref"]\ncreate = false\n')
+    source.organizations = [raw(f"o{number}", name=f"Org {number}") for number in range(30)]
+    desk.sync()
+    asked: list[str] = []
+
+    def listen(_conn: object, _cursor: object, sql: str, *_rest: object) -> None:
+        asked.append(sql)
+
+    sa.event.listen(desk.database.engine, "before_cursor_execute", listen)
+    suggesting.queue(desk.engine, Wanted(), None, 0)
+    assert len([sql for sql in asked if "trading_name" in sql]) == 1
+    assert len(asked) < 25
