@@ -263,7 +263,7 @@ def _word_lines(record: Record, whom: str | None) -> Iterator[str]:
     if record.link and record.link.pinned:
         yield "  pinned: only a person changes whom it is linked to"
     if record.standing:
-        word, at, run = record.standing
+        word, at, _, run = record.standing
         yield f"  {word.verdict}{f' to {plain(whom)}' if whom else ''}, for good"
         yield f"  said by {plain(word.actor)} at {plain(at)} (run {run})"
         if word.reason:
@@ -274,7 +274,7 @@ def _word_data(record: Record) -> dict[str, Any]:
     told: dict[str, Any] = {"connection": record.connection, "stream": record.stream}
     told |= {"key": record.key, "pinned": bool(record.link and record.link.pinned)}
     if record.standing:
-        word, at, run = record.standing
+        word, at, _, run = record.standing
         told |= {**word._asdict(), "at": at, "run": run}
     return told
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from syncd.changes import (
@@ -22,7 +22,9 @@ from syncd.changes import (
     Quarantined,
     Word,
 )
-from syncd.entities import Entity, Kind
+from syncd.entities import Entity, Kind, new_id
+from syncd.mapping.clocks import Clock
+from syncd.mapping.contributions import Speakers
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.match import NEW, Match
 from syncd.mapping.values import Difference, Precedence
@@ -77,6 +79,17 @@ class Candidate:
         return self.record.key
 
 
+class Way(NamedTuple):
+    """How a link stands, why, and where its clock is."""
+
+    state: LinkState = LinkState.ALIVE
+    note: str = ""
+    clock: Clock | None = None
+
+
+ALIVE = Way()
+
+
 class Page:
     """The decisions of one page while they are being made."""
 
@@ -96,12 +109,11 @@ class Page:
         entity: UUID | None,
         change: int = -1,
         *,
-        state: LinkState = LinkState.ALIVE,
+        way: Way = ALIVE,
         rule: str = "",
-        note: str = "",
     ) -> int:
         """Write the candidate's link; its place in the page."""
-        item = candidate.item
+        item, clock = candidate.item, way.clock
         pinned = True if rule == PERSON else None
         if not rule and candidate.link is not None and candidate.link.entity == entity:
             rule = candidate.link.matched_by
@@ -109,7 +121,7 @@ class Page:
             LinkWrite(
                 candidate.stream,
                 candidate.key,
-                state,
+                way.state,
                 KIND_OF[type(candidate.record)],
                 entity,
                 rule,
@@ -117,9 +129,12 @@ class Page:
                 item.raw if item else None,
                 change,
                 candidate.link is None,
-                note=note,
-                owner=candidate.owner,
-                pinned=pinned,
+                clock.misses if clock else 0,
+                clock.since if clock else None,
+                way.note,
+                candidate.owner,
+                clock.counted if clock else None,
+                pinned,
             )
         )
         return len(self.out.links) - 1
@@ -146,14 +161,23 @@ class Page:
             )
 
 
+def _nobody(_connection: str) -> None:
+    """No connection is configured but the one whose run it is."""
+
+
 @dataclass(slots=True)
 class Context:
-    """What all planning of one step shares. `now`: seconds since the epoch, by the database."""
+    """What all planning of one step shares. `now`: seconds since the epoch, by the database.
+
+    `speakers`: how other connections' stored items are understood. `partition`: the step's own.
+    """
 
     rules: Rules
     facts: Facts
     precedence: Precedence
     now: float
+    speakers: Speakers = _nobody
+    partition: int = 0
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -187,36 +211,38 @@ def update(
 
 def creation(
     candidate: Candidate,
-    entity: UUID,
-    client: UUID,
+    client: UUID | None,
     values: dict[str, Any],
     reason: str,
-    *,
-    revives: bool = False,
+    retired: Entity | None = None,
     match: Match = NEW,
 ) -> Change:
-    """A new entity, or (`revives`) a retired one that comes back with these values. `match` tells
-    whom else it may be, or that a person wants it.
+    """A new entity (a client is its own), or a retired one that comes back as if it were new.
+    `match` tells whom else it may be, or that a person wants it.
     """
+    kind, effects = KIND_OF[type(candidate.record)], 0
     before: dict[str, Any] = {}
-    effects = Effect.NONE
-    if revives:
-        before, values = {"retired": True}, {**values, "retired": False}
-        effects = Effect.REVIVES
+    entity = retired.id if retired else new_id()
+    if retired:
+        before = {"retired": True, **retired.values}
+        values = {**dict.fromkeys(retired.values), **values, "retired": False}
+        if client and client != retired.client:
+            values["client"] = client.hex
+        effects = int(Effect.REVIVES)
     elif match.rule == PERSON:
-        effects = Effect.DECIDED
+        effects = int(Effect.DECIDED)
     elif match.rivals:
         before[RIVALS] = [rival.hex for rival in match.rivals[:5]]
-        effects = Effect.RECREATED
+        effects = int(Effect.RECREATED)
     return Change(
-        KIND_OF[type(candidate.record)],
+        kind,
         Action.CREATE,
         entity,
-        client,
+        client or entity,
         candidate.stream,
         candidate.key,
         reason,
         values,
         before,
-        effects=int(effects),
+        effects=effects,
     )

@@ -15,13 +15,14 @@ from syncd.changes import (
     LinkState,
     LinkWrite,
     Situation,
+    Tie,
     Verdict,
     Word,
 )
 from syncd.entities import Entity, Kind
 from syncd.mapping.match import Match, Rule, Subject, correlate
 from syncd.mapping.page import KIND_OF, STREAM_OF, Candidate, Item, Page
-from syncd.mapping.view import Facts, Tie
+from syncd.mapping.view import Facts
 
 UNLINKED = "unlinked"
 UNTIED = "a person untied it: it is matched with nobody by itself"

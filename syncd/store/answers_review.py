@@ -11,11 +11,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkState, Verdict, Word
+from syncd.changes import LinkState
 from syncd.entities import Kind
-from syncd.store import bulk
+from syncd.store import bulk, said
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.said import Standing
 
 AT_ONCE = 1000
 """Records of the queue in memory at a time."""
@@ -44,14 +45,6 @@ class Tied(NamedTuple):
     note: str
     owner: str
     matched_by: str
-
-
-class Standing(NamedTuple):
-    """A standing word, with when and by which run it was said."""
-
-    word: Word
-    at: datetime
-    run: int | None
 
 
 class Record(NamedTuple):
@@ -162,7 +155,7 @@ def _records(
         keys = [place[2] for place in places if place[:2] == (partition, stream)]
         aside = _asides(database, conn, partition, stream, keys)
         links = links_of(database, conn, partition, stream, keys)
-        words = words_about(database, conn, partition, stream, keys)
+        words = said.about(database, conn, partition, stream, keys)
         connection, part = names[partition]
         found += [
             Record(
@@ -213,21 +206,6 @@ def links_of(
     return {
         row[0]: Tied(LinkState(row[1]), *row[2:])
         for these in _among(database, t.link, partition, stream, keys)
-        for row in conn.execute(query.where(these))
-    }
-
-
-def words_about(
-    database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
-) -> dict[str, Standing]:
-    """The standing words about records."""
-    c = t.decision.c
-    query = sa.select(
-        c.key, c.verdict, c.entity_id, c.actor, c.reason, c.decided_at, t.step.c.run_id
-    ).join(t.step, t.step.c.id == c.step_id, isouter=True)
-    return {
-        row[0]: Standing(Word(Verdict(row[1]), *row[2:5]), row[5], row[6])
-        for these in _among(database, t.decision, partition, stream, keys)
         for row in conn.execute(query.where(these))
     }
 

@@ -12,25 +12,24 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState, Verdict, Word
+from syncd.changes import LinkFact, LinkState, Tie, Tied, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk
+from syncd.store import bulk, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
 
-LIVING = (LinkState.ALIVE, LinkState.MISSED)
+LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
+TELLING = (*LIVING, LinkState.GONE)
+"""The states of links that say something about their entity."""
+
+_ITS_ITEM = sa.and_(
+    *(t.link.c[name] == t.item.c[name] for name in ("partition_id", "stream", "key"))
+)
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
-
-
-class StoreTie(NamedTuple):
-    """A link of one connection and stream to an entity."""
-
-    key: str
-    alive: bool
 
 
 class Turns(Protocol):
@@ -50,6 +49,12 @@ class OtherTie(NamedTuple):
 
     digest: bytes | None
     entity: UUID | None
+    state: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it ties something that was not taken back."""
+        return self.entity is not None and self.state != LinkState.UNDONE
 
 
 class StoreFacts:
@@ -63,6 +68,8 @@ class StoreFacts:
         self._conn: Connection | None = None
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
+        self._alone: bool | None = None
+        self._merged: bool | None = None
         self.turns: Turns | None = None
         """What this very plan makes of the links of the stream that is planned."""
         self.new_words: dict[tuple[str, str], Word] = {}
@@ -131,10 +138,10 @@ class StoreFacts:
     def other_ties(self, stream: str, keys: Sequence[str]) -> dict[str, OtherTie]:
         """What is known of keys that are not settled by a living link of their own."""
         c = t.link.c
-        query = sa.select(c.key, c.digest, c.entity_id)
+        query = sa.select(c.key, c.digest, c.entity_id, c.state)
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
-            row[0]: OtherTie(row[1], row[2])
+            row[0]: OtherTie(row[1], row[2], row[3])
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
@@ -153,19 +160,23 @@ class StoreFacts:
         """The links of the keys that have one, in this partition."""
         c = t.link.c
         query = sa.select(
-            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at
-        )
+            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at,
+            c.note, c.digest,
+        )  # fmt: skip
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
-            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *row[3:])
+            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *tuple(row)[3:])
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
 
     def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The stored items of the keys that have one."""
+        return self._raws(self.partition, stream, keys)
+
+    def _raws(self, partition: int, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         c = t.item.c
-        query = sa.select(c.key, c.raw).where(c.partition_id == self.partition, c.stream == stream)
+        query = sa.select(c.key, c.raw).where(c.partition_id == partition, c.stream == stream)
         return {
             row[0]: row[1]
             for chunk in bulk.chunks(keys)
@@ -217,7 +228,7 @@ class StoreFacts:
             if (identity := Identity(row[0], row[1])) in identities
         }
 
-    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, StoreTie]:
+    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]:
         """Which of the entities this connection links, or once linked, in this stream."""
         c = t.link.c
         query = (
@@ -226,7 +237,7 @@ class StoreFacts:
             .where(t.partition.c.connection_id == self.connection, c.stream == stream)
             .where(c.state != LinkState.UNLINKED)
         )
-        ties: dict[UUID, StoreTie] = {}
+        ties: dict[UUID, Tie] = {}
         for chunk in bulk.chunks(list(ids)):
             rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
             own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
@@ -236,7 +247,7 @@ class StoreFacts:
                 if partition == self.partition and key in turned:
                     alive = not alive
                 if alive or entity not in ties:
-                    ties[entity] = StoreTie(key, alive)
+                    ties[entity] = Tie(key, alive)
         return ties
 
     def _turned(self, own: dict[str, bool]) -> set[str]:
@@ -250,19 +261,115 @@ class StoreFacts:
             turned |= self.turns.returning(dead)
         return turned
 
-    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
-        """Which of the entities another connection's living link keeps."""
-        c = t.link.c
+    def tied(self, kind: Kind, ids: Collection[UUID]) -> list[Tied]:
+        """The records of all connections that are, or were, tied to the entities; none where no
+        partition but this one ever tied any, and this one no two to one entity.
+        """
+        if self._is_alone():
+            return []
+        c, i = t.link.c, t.item.c
         query = (
-            sa.select(c.entity_id)
+            sa.select(
+                c.entity_id, t.connection.c.name, c.partition_id, c.stream, c.key, c.state, c.note,
+                c.owner, i.raw,
+            )
             .join(t.partition, t.partition.c.id == c.partition_id)
-            .where(t.partition.c.connection_id != self.connection, c.state == LinkState.ALIVE)
-        )
-        return {
-            row[0]
+            .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
+            .join(t.item, _ITS_ITEM, isouter=True)
+            .where(c.kind == kind, c.state.in_(TELLING))
+        )  # fmt: skip
+        if not self._has_merged():
+            query = query.where(c.partition_id != self.partition)
+        rows = [
+            row
             for chunk in bulk.chunks(list(ids))
             for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+        ]
+        held = self._held_items(rows)
+        return [
+            Tied(
+                *row[:5],
+                LinkState(row.state),
+                row.note,
+                row.owner.partition("/")[0] or row.stream,
+                held.get((row.partition_id, row.owner)) if row.owner else row.raw,
+            )
+            for row in rows
+        ]
+
+    def _held_items(self, rows: Sequence[Any]) -> dict[tuple[int, str], bytes]:
+        """The items that hold other records than their own, by partition and `stream/key`."""
+        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for row in rows:
+            if row.owner:
+                stream, _, key = row.owner.partition("/")
+                wanted[row.partition_id, stream].append(key)
+        return {
+            (partition, f"{stream}/{key}"): raw
+            for (partition, stream), keys in wanted.items()
+            for key, raw in self._raws(partition, stream, keys).items()
         }
+
+    def entities_of(
+        self, places: Collection[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], UUID]:
+        """Whom the records at these places (partition, stream, key) are tied to."""
+        c = t.link.c
+        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for partition, stream, key in places:
+            wanted[partition, stream].append(key)
+        query = sa.select(c.partition_id, c.stream, c.key, c.entity_id)
+        query = query.where(c.entity_id.is_not(None), c.state.in_(LIVING))
+        return {
+            (row[0], row[1], row[2]): row[3]
+            for (partition, stream), keys in wanted.items()
+            for chunk in bulk.chunks(keys)
+            for row in self.conn.execute(
+                query.where(
+                    c.partition_id == partition,
+                    c.stream == stream,
+                    self.database.among(c.key, chunk),
+                )
+            )
+        }
+
+    def spoken_of_since(self, ids: Collection[UUID], run: int) -> set[UUID]:
+        """Which of the entities a record of another partition says something new of, by a run that
+        was at work since the run `run` began.
+        """
+        r, c = t.run.c, t.link.c
+        began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
+        query = (
+            sa.select(c.entity_id)
+            .join(t.step, t.step.c.id == c.step_id)
+            .join(t.run, r.id == t.step.c.run_id)
+            .where(c.partition_id != self.partition, r.id != run)
+            .where(sa.or_(r.ended_at.is_(None), r.ended_at >= began))
+        )
+        return {
+            one
+            for chunk in bulk.chunks(list(ids))
+            for one in self.conn.execute(
+                query.where(self.database.among(c.entity_id, chunk))
+            ).scalars()
+        }
+
+    def _is_alone(self) -> bool:
+        """Whether nobody but this partition has any links; asked once for each step."""
+        if self._alone is None:
+            c = t.link.c
+            others = sa.exists().where(c.partition_id == t.partition.c.id)
+            query = sa.select(sa.literal(1)).where(t.partition.c.id != self.partition, others)
+            self._alone = self.conn.execute(query.limit(1)).first() is None
+            self._alone = self._alone and not self._has_merged()
+        return self._alone
+
+    def _has_merged(self) -> bool:
+        """Whether any two entities were made one: an entity may have two records here then."""
+        if self._merged is None:
+            query = sa.select(t.merged.c.entity_id).limit(1)
+            self._merged = self.conn.execute(query).first() is not None
+        return self._merged
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The main and holding sites of the clients."""
@@ -294,21 +401,14 @@ class StoreFacts:
         """
         if stream not in self._has_words:
             self._has_words[stream] = self._any_of(t.decision, stream)
-        words = self._stored_words(stream, keys) if self._has_words[stream] else {}
+        words = {}
+        if self._has_words[stream]:
+            found = said.about(self.database, self.conn, self.partition, stream, keys)
+            words = {key: one.word for key, one in found.items()}
         if self.new_words:
             asked = {key: self.new_words.get((stream, key)) for key in keys}
             words |= {key: word for key, word in asked.items() if word}
         return words
-
-    def _stored_words(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
-        c = t.decision.c
-        query = sa.select(c.key, c.verdict, c.entity_id, c.actor, c.reason)
-        query = query.where(c.partition_id == self.partition, c.stream == stream)
-        return {
-            row[0]: Word(Verdict(row[1]), *row[2:])
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
-        }
 
     def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:
         """Of the keys those whose records a person ignores for ever."""
@@ -361,6 +461,11 @@ class StoreFacts:
         """How many links of the stream are in these states and own their item."""
         sql, given = self._living_sql("count(*)", stream, states)
         return int(bulk.fetch(self.conn, sql, given)[0][0])
+
+    def running(self, stream: str) -> list[str]:
+        """The keys of links whose clock runs, and that own their item."""
+        sql, given = self._living_sql("key", stream, (LinkState.MISSED, LinkState.LEAVING))
+        return [key for (key,) in bulk.fetch(self.conn, f"{sql} order by key", given)]
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""

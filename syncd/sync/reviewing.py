@@ -16,9 +16,8 @@ from uuid import UUID
 from syncd.changes import Decisions, LinkState, Word
 from syncd.connectors.base import Stream
 from syncd.entities import Entity, Kind
-from syncd.mapping.page import Context, Item
+from syncd.mapping.page import Item
 from syncd.mapping.planner import Planner
-from syncd.mapping.values import Precedence
 from syncd.store import answers, answers_likely, answers_review
 from syncd.store.answers_review import Record, Wanted
 from syncd.store.database import Transaction
@@ -31,12 +30,11 @@ from syncd.store.target import words
 from syncd.sync import rulings
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine
-from syncd.sync.planning import items_of
 from syncd.sync.rulings import Case, Ledger, Ruling, Verb
 from syncd.sync.settling import resolve_conflicts, settle
 from syncd.sync.step import PAGE_OF_SETTLING, Step
 from syncd.sync.suggesting import chosen, queue
-from syncd.sync.walking import apply_stored, claim, prepare, release, work_on
+from syncd.sync.walking import apply_stored, claim, planning_context, prepare, release, work_on
 
 MODE = "review"
 _TRIED = (Verb.LINK, Verb.CREATE)
@@ -227,9 +225,7 @@ class _Trial:
         self.streams = {one.name: one for one in engine.connector(name).streams()}
         connection = engine.runs.ensure_connection(name, "").id
         self.facts = StoreFacts(engine.database, connection, partition, 0)
-        now = engine.database.query(engine.database.now).timestamp()
-        precedence = Precedence(name, engine.settings.precedence)
-        self.planner = Planner(Context(engine.rules(name), self.facts, precedence, now))  # type: ignore[arg-type]
+        self.planner = Planner(planning_context(engine, name, self.facts))
 
     def refusals(self, ruling: Ruling, cases: Sequence[Case]) -> dict[str, str]:
         """Which records cannot be created, or are none of ours to be linked, and why."""
@@ -330,7 +326,7 @@ def _plan_some(step: Step, stream: Stream, keys: Sequence[str]) -> None:
     with step.facts.open():
         conn, partition = step.facts.conn, step.lease.partition
         raws = answers_review.raws(step.database, conn, partition, stream.name, keys)
-        items = items_of(step, list(raws.items()))
+        items = step.items(list(raws.items()))
         links = step.facts.links(stream.name, list(raws))
         decisions = step.planner.plan(stream.name, stream.parse, items, links)
     step.store(stream.name, PAGE_OF_SETTLING, decisions)

@@ -12,13 +12,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from syncd import keys
-from syncd.connectors.base import Stream
 from syncd.entities import Kind
-from syncd.errors import ConfigError
 from syncd.mapping.fields import Mapped, RecordRejected, Rules
 from syncd.mapping.suggest import Index, Sought, Suggestion, told
 from syncd.mapping.words import UNLINKED, VOID
-from syncd.records import Location, Organization, Person, Reject
+from syncd.records import Location, Person, Reject
 from syncd.records import Record as Parsed
 from syncd.store import answers, answers_likely, answers_review
 from syncd.store.answers_review import Record, Wanted
@@ -133,8 +131,6 @@ class Adviser:
     """Ranks suggestions. What all records are compared with is loaded once."""
 
     engine: Engine
-    _streams: dict[str, dict[str, Stream]] = field(default_factory=dict)
-    _rules: dict[str, Rules] = field(default_factory=dict)
     _clients: Index | None = None
     _members: dict[tuple[Kind, UUID], Index] = field(default_factory=dict)
     _mail: dict[int, dict[str, set[str]]] = field(default_factory=dict)
@@ -156,39 +152,17 @@ class Adviser:
         raws = database.query(
             lambda conn: answers_review.raws(database, conn, partition, stream, names)
         )
-        read = {}
+        speaker = self.engine.speaker(connection)
+        parse = speaker.parse.get(stream) if speaker else None
+        read: dict[Record, _Read] = {}
+        if speaker is None or parse is None:
+            return read
         for one in records:
-            for parsed in self._parsed(connection, stream, raws.get(one.key)):
-                mapped = self._mapped(connection, parsed)
-                if parsed.key == one.key and mapped:
-                    read[one] = _Read(parsed, mapped)
+            for parsed in parse(raws[one.key]) if one.key in raws else ():
+                mapped = _mapped(speaker.rules, parsed)
+                if mapped and parsed.key == one.key:
+                    read[one] = _Read(parsed, mapped)  # type: ignore[arg-type]  # no Reject is mapped
         return read
-
-    def _parsed(self, connection: str, stream: str, raw: bytes | None) -> Sequence[Parsed]:
-        """The records in stored bytes; none where the connection is not configured any more."""
-        if connection not in self._streams:
-            try:
-                streams = self.engine.connector(connection).streams()
-                self._rules[connection] = self.engine.rules(connection)
-                self._streams[connection] = {one.name: one for one in streams}
-            except ConfigError:
-                self._streams[connection] = {}
-        known = self._streams[connection].get(stream)
-        if known is None or raw is None:
-            return []
-        return [one for one in known.parse(raw) if not isinstance(one, Reject)]
-
-    def _mapped(self, connection: str, parsed: Parsed) -> Mapped | None:
-        rules = self._rules[connection]
-        try:
-            if isinstance(parsed, Person):
-                return rules.person(parsed)
-            if isinstance(parsed, Organization):
-                return rules.organization(parsed)
-            assert isinstance(parsed, Location)
-            return rules.location(parsed)
-        except RecordRejected:
-            return None
 
     def _clients_of(self, read: Mapping[Record, _Read]) -> dict[Record, UUID]:
         """Whose a person's or a location's record would be."""
@@ -305,6 +279,13 @@ class Adviser:
 
 
 _Ties = dict[UUID, str]
+
+
+def _mapped(rules: Rules, parsed: Parsed | Reject) -> Mapped | None:
+    try:
+        return None if isinstance(parsed, Reject) else rules.said(parsed)
+    except RecordRejected:
+        return None
 
 
 def _found_before(aside: answers_review.Aside) -> list[Suggestion]:

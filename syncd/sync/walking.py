@@ -97,10 +97,9 @@ def prepare(
     engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool = False
 ) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
-    rules = engine.rules(name)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> tuple[float, dict[str, str], Partition, int]:
+    def start(conn: Transaction) -> tuple[dict[str, str], Partition, int]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
         fingerprint = engine.fingerprint(name)
@@ -109,12 +108,11 @@ def prepare(
             stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
         }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        now = engine.database.now(conn).timestamp()
-        return now, cursors, Partition(key, shown), connection
+        return cursors, Partition(key, shown), connection
 
-    now, cursors, partition, connection = engine.database.transact(start)
+    cursors, partition, connection = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
-    context = Context(rules, facts, Precedence(name, engine.settings.precedence), now)  # type: ignore[arg-type]
+    context = planning_context(engine, name, facts)
     return Step(
         row.id,
         row.run,
@@ -129,12 +127,23 @@ def prepare(
         context,
         Planner(context),
         engine.settings.engine.page_size,
-        engine.meaning(rules),
+        engine.meaning(context.rules),
         cursors,
         engine.report,
         engine.stop,
         full or not cursors,
     )
+
+
+def planning_context(engine: Engine, name: str, facts: StoreFacts) -> Context:
+    """What all planning of a connection's records in one partition shares."""
+
+    def look(conn: Transaction) -> tuple[float, dict[str, int]]:
+        return engine.database.now(conn).timestamp(), engine.runs.seniority(conn)
+
+    now, seniority = engine.database.query(look)
+    precedence = Precedence(name, engine.settings.precedence, seniority)
+    return Context(engine.rules(name), facts, precedence, now, engine.speaker, facts.partition)
 
 
 def _plan(engine: Engine, step: Step, row: StepRow) -> bool:

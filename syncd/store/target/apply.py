@@ -21,7 +21,7 @@ from syncd.failpoints import reach
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import DraftPage
+from syncd.store.draft import Body, DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
 from syncd.store.target import check, identities, rows, words
@@ -40,19 +40,19 @@ LINK_COLUMNS = (
     "step_id",
 )
 ITEM_KEY = ("partition_id", "stream", "key")
-_ABOUT_LINKS = (Action.MISS, Action.DECIDE)
-"""What such changes say after is nothing that an entity has."""
 
 
 @dataclass(slots=True)
 class Target:
     """Where one step writes. `partition` is None for local edits, which have no links.
 
-    `careful`: others may have written since the plan was made, so creations are checked as well.
+    `careful`: others may have written since the plan was made, so creations are checked as well,
+    and whether another source has something new to say of an entity.
     """
 
     database: Database
     step: int
+    run: int
     partition: int | None
     connection: str
     rules: check.Rules
@@ -64,11 +64,13 @@ class Target:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes, page.body.creations)
+        self._lock(conn, changes, page.body)
+        spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
         stale = self._stale(changes, stored, facts)
         stale |= words.overtaken(self.database, conn, self.partition, changes)
+        stale.update(check.overheard(changes, spoken_of))
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
@@ -77,7 +79,7 @@ class Target:
         self._create(conn, page.body.creations)
         self._entities(conn, changes, stored, stale, born_with)
         reach("apply.batch.entities")
-        self._links(conn, _unsettled(page.body.links, shortened), stale)
+        self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
         reach("apply.batch.links")
         self._quarantine(conn, page)
         words.write(self.database, conn, self.step, self.partition, changes, stale)
@@ -112,22 +114,39 @@ class Target:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    def _lock(
-        self, conn: Connection, changes: Sequence[Change], creations: dict[Kind, list[list[Any]]]
-    ) -> None:
+    def _lock(self, conn: Connection, changes: Sequence[Change], body: Body) -> None:
         """One writer per client at a time; SQLite has one writer anyway."""
         if self.database.dialect != "postgresql":
             return
         clients = {one.client.int for one in changes if one.client}
-        for kind, given in creations.items():
+        for kind, given in body.creations.items():
             at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
             clients |= {int(client, 16) for client in {row[at] for row in given}}
+        if self.careful:
+            clients |= self._clients_of_quiet_links(conn, body.links)
         numbers = sorted({client % (1 << 63) for client in clients})
         if not numbers:
             return
         conn.exec_driver_sql(
             "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
         )
+
+    def _clients_of_quiet_links(self, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
+        """Of links without a change: what they say may have been decided by another source."""
+        clients = set()
+        for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
+            c = table.c
+            ids = {one.entity for one in links if one.entity and one.kind == kind}
+            for chunk in bulk.chunks(list(ids)):
+                query = sa.select(c.client_id).where(self.database.among(c.id, chunk)).distinct()
+                clients |= {client.int for client in conn.execute(query).scalars()}
+        return clients | {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
+
+    def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
+        """Entities of which another source says something that the plan did not know."""
+        if not self.careful or facts is None:
+            return set()
+        return facts.spoken_of_since({one.entity for one in links if one.entity}, self.run)
 
     def _stale(
         self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
@@ -212,7 +231,7 @@ class Target:
         for place, change in enumerate(changes):
             if place in stale or not change.after or creates(change):
                 continue
-            if change.action not in _ABOUT_LINKS:
+            if change.action is not Action.DECIDE:  # what it says after is nothing of an entity
                 row = rows.changed(stored[change.entity], change, self.connection)
                 updates[change.kind].append([*row, change.entity])
                 touched[change.kind] |= rows.touched(change)
@@ -365,11 +384,18 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     return stored
 
 
-def _unsettled(links: list[LinkWrite], changes: Collection[int]) -> list[LinkWrite]:
-    """The links, those of the changes at these places to be looked at again by the next run."""
-    if not changes:
+def _unsettled(
+    links: list[LinkWrite], changes: Collection[int], entities: Collection[UUID]
+) -> list[LinkWrite]:
+    """The links, those of the changes at these places, and of these entities, to be looked at again
+    by the next run.
+    """
+    if not changes and not entities:
         return links
-    return [one._replace(digest=None) if one.change in changes else one for one in links]
+    return [
+        one._replace(digest=None) if one.change in changes or one.entity in entities else one
+        for one in links
+    ]
 
 
 def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:

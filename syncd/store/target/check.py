@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +50,16 @@ def broken_updates(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dic
     return broken
 
 
+def overheard(changes: Sequence[Change], spoken_of: Collection[UUID]) -> dict[int, str]:
+    """Places of changes that did not know what another source says by now, each with why."""
+    why = "another source's record of it changed after the plan was made"
+    return {
+        place: why
+        for place, change in enumerate(changes)
+        if change.entity in spoken_of and change.rule != UNDO
+    }
+
+
 def trim_undoing(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[int, str]:
     """Take out of undoing changes each field that is not as the undone run left it, and no other;
     places of what was trimmed, each with why.
@@ -74,6 +84,11 @@ def _differs(change: Change, entity: Entity) -> list[str]:
         name
         for name, before in change.before.items()
         if name not in _NOT_COMPARED and _current(entity, name) != before
+    ]
+    fields += [
+        name
+        for name, before in change.before.get(OWNERS, {}).items()
+        if name not in change.after and entity.owner(name) != before
     ]
     return fields or _claimed_by_hand(change, entity)
 

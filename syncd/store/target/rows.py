@@ -89,6 +89,8 @@ def touched(change: Change) -> set[str]:
     """The columns that a change of a stored entity may set."""
     columns = {"provenance"}
     for name in change.after:
+        if name == OWNERS:
+            continue
         columns.add(_COLUMN_OF.get(name, "custom" if name.startswith(CUSTOM) else name))
         if name in KEY_FIELDS[change.kind]:
             columns.add(f"key_{name}")
@@ -144,15 +146,15 @@ def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _provenance(entity: Entity, change: Change, connection: str) -> dict[str, str]:
-    """Who owns each value from now on: the writer, or on an undo whoever owned it before."""
+    """Who owns each value from now on: the writer, or whom the change names."""
     owners = dict(entity.provenance)
     given = change.after.get(OWNERS) or {}
     fields = [name for name in change.after if name not in SPECIAL]
     if not owners:
         owners = {"*": connection}
-    for name in fields:
+    for name in dict.fromkeys([*fields, *given]):
         owner = given.get(name, connection)
-        if change.after[name] is None:  # what is blank is nobody's
+        if name in change.after and change.after[name] is None:  # what is blank is nobody's
             owners.pop(name, None)
         elif owner != owners.get("*"):
             owners[name] = owner

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import ASIDE, DECISION, PINNED, Change
-from syncd.store import bulk
+from syncd.store import said
 from syncd.store import tables as t
 from syncd.store.database import Database
 
@@ -32,20 +32,16 @@ def stored(
     database: Database, conn: Connection, partition: int, stream: str, keys: Sequence[str]
 ) -> dict[str, Said]:
     """The words that stand about records, as a change tells them."""
-    c = t.decision.c
-    query = sa.select(c.key, c.verdict, c.entity_id, c.actor, c.reason, c.decided_at, c.step_id)
-    query = query.where(c.partition_id == partition, c.stream == stream)
     return {
-        row.key: {
-            "verdict": row.verdict,
-            "entity": row.entity_id.hex if row.entity_id else None,
-            "actor": row.actor,
-            "reason": row.reason,
-            "at": row.decided_at.isoformat(),
-            "step": row.step_id,
+        key: {
+            "verdict": one.word.verdict.value,
+            "entity": one.word.entity.hex if one.word.entity else None,
+            "actor": one.word.actor,
+            "reason": one.word.reason,
+            "at": one.at.isoformat(),
+            "step": one.step,
         }
-        for chunk in bulk.chunks(keys)
-        for row in conn.execute(query.where(database.among(c.key, chunk)))
+        for key, one in said.about(database, conn, partition, stream, keys).items()
     }
 
 
@@ -57,9 +53,9 @@ def overtaken(
     if partition is None or not places:
         return {}
     standing = {
-        (stream, key): said
+        (stream, key): one
         for stream, keys in _by_stream([changes[at] for at in places]).items()
-        for key, said in stored(database, conn, partition, stream, keys).items()
+        for key, one in stored(database, conn, partition, stream, keys).items()
     }
     return {
         at: "another word was said about it since"
@@ -97,20 +93,20 @@ def write(
 
 def _keep(database: Database, conn: Connection, step: int, partition: int, change: Change) -> None:
     conn.execute(sa.delete(t.decision).where(_this(t.decision, partition, change)))
-    said: Said | None = change.after[DECISION]
-    if said is None:
+    told: Said | None = change.after[DECISION]
+    if told is None:
         return
-    at = said.get("at")
+    at = told.get("at")
     conn.execute(
         sa.insert(t.decision).values(
             partition_id=partition,
             stream=change.stream,
             key=change.key,
-            verdict=said["verdict"],
-            entity_id=UUID(hex=said["entity"]) if said["entity"] else None,
-            actor=said["actor"],
-            reason=said["reason"],
-            step_id=said.get("step", step),
+            verdict=told["verdict"],
+            entity_id=UUID(hex=told["entity"]) if told["entity"] else None,
+            actor=told["actor"],
+            reason=told["reason"],
+            step_id=told.get("step", step),
             decided_at=datetime.fromisoformat(at) if at else database.now(conn),
         )
     )

@@ -1,0 +1,81 @@
+"""What clients, sites and users have in common when their records are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from syncd.changes import Action, LinkState
+from syncd.entities import Entity
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.page import Candidate, Context, Page, update
+from syncd.mapping.values import difference
+
+Others = Mapping[UUID, Sequence[Contribution]]
+"""What other records say, by entity."""
+
+
+class Newcomer(NamedTuple):
+    """A record that is tied to nothing that we keep; `retired`: what it was tied to."""
+
+    one: Candidate
+    retired: Entity | None
+
+
+def sort_out(
+    candidates: Iterable[Candidate], stored: Mapping[UUID, Entity]
+) -> tuple[list[Newcomer], list[tuple[Candidate, Entity]]]:
+    """Newcomers, and the records of what we keep. What is tied to something retired looks anew: in
+    the meantime another source may have made what it belongs to. So does what a person spoke about.
+    """
+    newcomers, known = [], []
+    for one in candidates:
+        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
+        if one.word:
+            newcomers.append(Newcomer(one, None))
+        elif entity is None or entity.retired:
+            newcomers.append(Newcomer(one, entity))
+        else:
+            known.append((one, entity))
+    return newcomers, known
+
+
+def own(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:
+    """Stream and key of the records that are being planned."""
+    return [(one.stream, one.key) for one in candidates]
+
+
+def contribution(work: Context, one: Candidate) -> Contribution:
+    """What the record that is being planned says."""
+    return Contribution(
+        work.precedence.connection,
+        (work.partition, one.stream, one.key),
+        LinkState.ALIVE,
+        "",
+        work.rules,
+        one.record,
+        one.mapped,
+    )
+
+
+def update_place(
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    others: Others,
+    page: Page,
+    rule: str,
+    reason: str,
+) -> int:
+    """Decide on the record of a stored client or site; the place of its link."""
+    said = [*others.get(entity.id, ()), contribution(work, one)]
+    diff = difference(entity, said, work.precedence)
+    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
+    if not diff and not rule and not came_back:
+        return page.link(one, entity.id, rule=rule)
+    action = Action.UPDATE if diff else Action.LINK
+    sentence = reason or ("it is back in the source" if came_back else "the source says so")
+    change = update(one, entity, diff, action, sentence)
+    change.rule = rule
+    return page.link(one, entity.id, page.change(change), rule=rule)
