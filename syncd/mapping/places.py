@@ -32,10 +32,9 @@ def sort_out(
     newcomers, known = [], []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if one.word:
-            newcomers.append(Newcomer(one, None))
-        elif entity is None or entity.retired:
-            newcomers.append(Newcomer(one, entity))
+        retired = entity if entity and entity.retired else None
+        if entity is None or retired or one.word:
+            newcomers.append(Newcomer(one, retired))
         else:
             known.append((one, entity))
     return newcomers, known

@@ -46,6 +46,13 @@ def run_of(answer: Answer) -> int:
     return outcome.run
 
 
+def states_of(desk: Desk, mode: str) -> list[str]:
+    """How the runs of a mode ended."""
+    c = t.run.c
+    with desk.database.read() as conn:
+        return list(conn.execute(sa.select(c.state).where(c.mode == mode)).scalars())
+
+
 def refused(answer: Answer) -> str:
     """Why the only record was left; nothing was begun."""
     assert answer.outcomes == []
@@ -588,9 +595,10 @@ def test_a_decision_waits_for_nobody_and_says_that_a_sync_runs(desk: Desk) -> No
     run_of(say(desk, Verb.UNLINK, "ada"))
 
 
+@pytest.mark.parametrize("verb", [Verb.LINK, Verb.CREATE])
 @pytest.mark.parametrize("point", ["apply.started", "apply.batch.written", "apply.batch.committed"])
 def test_a_decision_that_was_interrupted_is_finished_by_the_next_command(
-    nina: Desk, point: str, monkeypatch: pytest.MonkeyPatch
+    nina: Desk, point: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Died(BaseException):
         pass
@@ -604,11 +612,13 @@ def test_a_decision_that_was_interrupted_is_finished_by_the_next_command(
         patched.setattr("syncd.sync.applying.reach", die)
         patched.setattr("syncd.store.target.apply.reach", die)
         with pytest.raises(Died):
-            say(nina, Verb.LINK, "nina", whom=hall)
+            say(nina, verb, "nina", whom=hall if verb is Verb.LINK else None)
 
     assert nina.sync().state == "succeeded"
 
-    assert record(nina, "nina").tied == hall
+    assert states_of(nina, "review") == ["succeeded"]
+    tied = record(nina, "nina").tied
+    assert tied == hall if verb is Verb.LINK else tied == nina.user("Nina").id
     assert nina.quarantine() == {}
 
 
