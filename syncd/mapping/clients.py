@@ -7,10 +7,10 @@ from uuid import UUID
 from syncd import keys
 from syncd.changes import PERSON, Situation
 from syncd.entities import Entity, Kind
-from syncd.mapping.contributions import of_others
-from syncd.mapping.match import Match, Subject, claims
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, client_ref
 from syncd.mapping.words import match_all
 
@@ -20,9 +20,9 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
     newcomers, known = sort_out(candidates, stored)
-    others = of_others(work, Kind.CLIENT, {client.id for _, client in known}, own(candidates))
+    said = said_of(work, Kind.CLIENT, known)
     for one, entity in known:
-        _update(work, one, entity, others, page, "", "")
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -35,10 +35,15 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     twins = _namesakes(work, subjects, matches)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    others = of_others(work, Kind.CLIENT, ids, own(candidates))
+    matched = [
+        (one, stored[match.entity])
+        for one, match in zip(candidates, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.CLIENT, matched)
     for new, subject, match in zip(newcomers, subjects, matches, strict=True):
         twin = None if new.retired else twins.get(subject.keys.get("name", ""))
-        link = _decide(work, new, match, stored, others, twin, page)
+        link = _decide(work, new, match, stored, said, twin, page)
         if link is not None:
             for claim in claims(Kind.CLIENT, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -49,15 +54,14 @@ def _decide(
     new: Newcomer,
     match: Match,
     stored: dict[UUID, Entity],
-    others: Others,
+    said: dict[str, list[Contribution]],
     twin: UUID | None,
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
     one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        client = stored[match.entity]
-        return _update(work, one, client, others, page, match.rule, match.reason)
+        return _update(work, one, stored[match.entity], said[one.key], page, match)
     if match.situation is Situation.AMBIGUOUS:
         code = match.code or "ambiguous_client"
         page.quarantine(one, code, match.why, match.fields, _hex(match.rivals))
@@ -118,12 +122,11 @@ def _update(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: list[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    match: Match = NEW,
 ) -> int:
-    place = update_place(work, one, entity, others, page, rule, reason)
+    place = update_place(work, one, entity, said, page, match)
     ref = client_ref(entity)
     change = page.out.links[place].change
     if change >= 0:

@@ -22,7 +22,8 @@ from syncd.mapping.active import (
     why_kept,
 )
 from syncd.mapping.clocks import Clock, tick, waits
-from syncd.mapping.contributions import Contribution, of_others
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import others_of
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.page import Context, Page
 from syncd.mapping.values import Difference, difference
@@ -35,7 +36,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     kind = KINDS[stream]
     ids = {link.entity for link in links if link.entity}
     stored = work.facts.entities(kind, ids) if ids else {}
-    others = of_others(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    others = others_of(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
     leavers = []
     for link in links:
         entity = stored.get(link.entity) if link.entity else None

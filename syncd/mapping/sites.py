@@ -9,10 +9,10 @@ from uuid import UUID
 from syncd import keys
 from syncd.changes import PERSON, Action, Change, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.contributions import Contribution, of_others
-from syncd.mapping.match import Match, Subject, claims
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
 from syncd.mapping.words import match_all
 from syncd.records import Location
@@ -24,9 +24,9 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
     newcomers, known = sort_out(candidates, stored)
-    others = of_others(work, Kind.SITE, {site.id for _, site in known}, own(candidates))
+    said = said_of(work, Kind.SITE, known)
     for one, entity in known:
-        _update(work, one, entity, others, page, "", "")
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -48,9 +48,14 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     matches = match_all(Kind.SITE, "locations", rules, ones, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    others = of_others(work, Kind.SITE, ids, own(new.one for new in newcomers))
+    matched = [
+        (new.one, stored[match.entity])
+        for (new, _), match in zip(placed, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.SITE, matched)
     for (new, client), subject, match in zip(placed, subjects, matches, strict=True):
-        link = _decide(work, new, client, match, stored, others, page)
+        link = _decide(work, new, client, match, stored, said, page)
         if link is not None:
             for claim in claims(Kind.SITE, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -62,13 +67,12 @@ def _decide(
     client: ClientRef,
     match: Match,
     stored: dict[UUID, Entity],
-    others: Others,
+    said: dict[str, list[Contribution]],
     page: Page,
 ) -> int | None:
     one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        site = stored[match.entity]
-        return _update(work, one, site, others, page, match.rule, match.reason)
+        return _update(work, one, stored[match.entity], said[one.key], page, match)
     if match.situation is Situation.AMBIGUOUS:
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
         page.quarantine(one, match.code or "ambiguous_site", match.why, match.fields, rivals)
@@ -102,14 +106,13 @@ def _update(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: list[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    match: Match = NEW,
 ) -> int:
     if entity.client:
         work.directory.sites[one.key] = SiteRef(entity.id, entity.client)
-    return update_place(work, one, entity, others, page, rule, reason)
+    return update_place(work, one, entity, said, page, match)
 
 
 def _location(candidate: Candidate) -> Location:

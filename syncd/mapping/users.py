@@ -19,7 +19,8 @@ from syncd.mapping.active import (
     verdict,
 )
 from syncd.mapping.clocks import tick, waits
-from syncd.mapping.contributions import Contribution, of_others
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import together
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import (
@@ -31,7 +32,7 @@ from syncd.mapping.page import (
     creation,
     update,
 )
-from syncd.mapping.places import Newcomer, contribution, own, sort_out
+from syncd.mapping.places import Newcomer, contribution, sort_out
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
@@ -61,11 +62,10 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
 
 
 def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Page) -> None:
-    others = of_others(
-        work, Kind.USER, {user.id for _, user in linked}, own(one for one, _ in linked)
-    )
-    said = [(user, [*others.get(user.id, ()), _said(work, one)]) for one, user in linked]
-    for (one, _), known in zip(linked, with_homes(work, said), strict=True):
+    pairs = [(user, _said(work, one)) for one, user in linked]
+    said = together(work, Kind.USER, pairs)
+    users = [(user, all_said) for (_, user), all_said in zip(linked, said, strict=True)]
+    for (one, _), known in zip(linked, with_homes(work, users), strict=True):
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
             continue
@@ -198,14 +198,14 @@ def _matched(work: Context, placed: Sequence[Placed], matches: Sequence[Match]) 
     if not ids:
         return {}
     stored = work.facts.entities(Kind.USER, ids)
-    others = of_others(work, Kind.USER, ids, own(found.one for found in placed))
     pairs = [
         (found, stored[match.entity])
         for found, match in zip(placed, matches, strict=True)
         if match.entity in stored
     ]
-    said = [(user, [*others.get(user.id, ()), found.said]) for found, user in pairs]
-    homes = with_homes(work, said)
+    said = together(work, Kind.USER, [(user, found.said) for found, user in pairs])
+    users = [(user, all_said) for (_, user), all_said in zip(pairs, said, strict=True)]
+    homes = with_homes(work, users)
     return {found.one.key: known for (found, _), known in zip(pairs, homes, strict=True)}
 
 

@@ -106,10 +106,10 @@ def match_all(
     facts: Facts,
 ) -> list[Match]:
     """One match for each: as a person said, else by the first rule that finds anybody."""
+    if not any(one.word for one in ones):
+        return correlate(kind, stream, rules, subjects, facts)
     free = [at for at, one in enumerate(ones) if one.word is None]
     found = correlate(kind, stream, rules, [subjects[at] for at in free], facts)
-    if len(free) == len(ones):
-        return found
     matches = dict(zip(free, found, strict=True))
     named = to_be_linked(kind, ones, facts)
     ties = facts.ties(stream, named) if named else {}

@@ -13,7 +13,8 @@ from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.mapping.active import decide, verdict
-from syncd.mapping.contributions import Speakers, of_others
+from syncd.mapping.contributions import Speakers
+from syncd.mapping.hearing import others_of
 from syncd.mapping.names import ALIASES
 from syncd.mapping.values import Difference, Precedence, difference
 from syncd.store.database import Transaction
@@ -77,7 +78,7 @@ def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Differ
     precedence = Precedence(LOCAL, engine.settings.precedence, seniority)
     listener = _Listener(StoreFacts(engine.database, 0, 0, 0), engine.speaker)
     with listener.facts.open():
-        said = of_others(listener, stored.kind, [stored.id], []).get(stored.id, [])
+        said = others_of(listener, stored.kind, [stored.id], []).get(stored.id, [])
     diff = difference(free, said, precedence).only(names)
     if stored.kind is Kind.USER and "active" in names:
         decided = decide(free, [verdict(one) for one in said], precedence)

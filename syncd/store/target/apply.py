@@ -21,10 +21,10 @@ from syncd.failpoints import reach
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body, DraftPage
+from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, rows, words
+from syncd.store.target import check, identities, locks, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -64,7 +64,7 @@ class Target:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes, page.body)
+        locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored)
@@ -113,34 +113,6 @@ class Target:
             changes[at] = found[0]
 
     # -- checks ------------------------------------------------------------------------------------
-
-    def _lock(self, conn: Connection, changes: Sequence[Change], body: Body) -> None:
-        """One writer per client at a time; SQLite has one writer anyway."""
-        if self.database.dialect != "postgresql":
-            return
-        clients = {one.client.int for one in changes if one.client}
-        for kind, given in body.creations.items():
-            at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
-            clients |= {int(client, 16) for client in {row[at] for row in given}}
-        if self.careful:
-            clients |= self._clients_of_quiet_links(conn, body.links)
-        numbers = sorted({client % (1 << 63) for client in clients})
-        if not numbers:
-            return
-        conn.exec_driver_sql(
-            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
-        )
-
-    def _clients_of_quiet_links(self, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
-        """Of links without a change: what they say may have been decided by another source."""
-        clients = set()
-        for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
-            c = table.c
-            ids = {one.entity for one in links if one.entity and one.kind == kind}
-            for chunk in bulk.chunks(list(ids)):
-                query = sa.select(c.client_id).where(self.database.among(c.id, chunk)).distinct()
-                clients |= {client.int for client in conn.execute(query).scalars()}
-        return clients | {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
 
     def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
         """Entities of which another source says something that the plan did not know."""
@@ -225,29 +197,35 @@ class Target:
         stale: dict[int, str],
         born_with: Sequence[tuple[int, str, str, Any]],
     ) -> None:
-        updates: dict[Kind, list[list[Any]]] = defaultdict(list)
-        touched: dict[Kind, set[str]] = defaultdict(set)
-        concerned: list[Change] = []
-        for place, change in enumerate(changes):
-            if place in stale or not change.after or creates(change):
-                continue
-            if change.action is not Action.DECIDE:  # what it says after is nothing of an entity
-                row = rows.changed(stored[change.entity], change, self.connection)
-                updates[change.kind].append([*row, change.entity])
-                touched[change.kind] |= rows.touched(change)
-            if "identities" in change.after or "identities" in change.before:
-                concerned.append(change)
+        due = [
+            change
+            for place, change in enumerate(changes)
+            if place not in stale and change.after and not creates(change)
+        ]
+        valued = [one for one in due if one.action is not Action.DECIDE]
         for kind in Kind:
-            self._update(conn, kind, updates[kind], touched[kind])
+            self._update(conn, kind, [one for one in valued if one.kind is kind], stored)
+        concerned = [one for one in due if "identities" in one.after or "identities" in one.before]
         identities.write(self.database, conn, concerned, born_with, self.connection)
 
     def _update(
-        self, conn: Connection, kind: Kind, full: list[list[Any]], touched: set[str]
+        self,
+        conn: Connection,
+        kind: Kind,
+        changes: Sequence[Change],
+        stored: dict[UUID, Entity],
     ) -> None:
-        """Set what some row touches and nothing else: each index left alone is time saved."""
+        """Set what some change touches and nothing else: each index left alone is time saved."""
+        if not changes:
+            return
+        touched: set[str] = set().union(*map(rows.touched, changes))
         places = [at for at, name in enumerate(rows.COLUMNS[kind]) if name in touched]
         columns = tuple(rows.COLUMNS[kind][at] for at in places)
-        values = [[*(row[at] for at in places), row[-1]] for row in full]
+        keys_too = any(name.startswith("key_") for name in columns)
+        values = []
+        for one in changes:
+            row = rows.changed(stored[one.entity], one, self.connection, keys_too=keys_too)
+            values.append([*(row[at] for at in places), one.entity])
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     # -- links and items ---------------------------------------------------------------------------
