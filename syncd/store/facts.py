@@ -221,10 +221,28 @@ class StoreFacts(Ties):
         words = {}
         if self._has_words[stream]:
             found = said.about(self.database, self.conn, self.partition, stream, keys)
-            words = {key: one.word for key, one in found.items()}
+            words = self._as_merged({key: one.word for key, one in found.items()})
         if self.new_words:
             asked = {key: self.new_words.get((stream, key)) for key in keys}
             words |= {key: word for key, word in asked.items() if word}
+        return words
+
+    def _as_merged(self, words: dict[str, Word]) -> dict[str, Word]:
+        """The words with those whom who was named was merged into, however often."""
+        c = t.merged.c
+        query = sa.select(c.entity_id, c.into_id)
+        while self._has_merged() and (ids := {one.entity for one in words.values() if one.entity}):
+            into = {
+                row[0]: row[1]
+                for chunk in bulk.chunks(list(ids))
+                for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+            }
+            if not into:
+                break
+            words = {
+                key: one._replace(entity=into.get(one.entity, one.entity)) if one.entity else one
+                for key, one in words.items()
+            }
         return words
 
     def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:

@@ -9,15 +9,17 @@ in the ledger, and taken back by an undo together with the word.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncd.changes import Decisions, LinkState, Word
 from syncd.connectors.base import Stream
 from syncd.entities import Entity, Kind
+from syncd.mapping.hearing import others_of
 from syncd.mapping.page import Item
 from syncd.mapping.planner import Planner
+from syncd.records import Identity, Person
 from syncd.store import answers, answers_likely, answers_review
 from syncd.store.answers_review import Record, Wanted
 from syncd.store.database import Transaction
@@ -359,13 +361,30 @@ def _ledger(
     return Ledger(
         words.stored(database, conn, partition, stream, keys),
         load_entities(database, conn, kind, concerned),
-        {
-            user: answers_review.identities_from(conn, user, step.connection)
-            for user in (concerned if unties else ())
-        },
+        _given(step, concerned, [(stream, key) for key in keys]) if unties else {},
         frozenset(key for of, key in fates.settled if of == stream),
         frozenset(answers_review.raws(database, conn, partition, stream, keys)),
     )
+
+
+def _given(
+    step: Step, users: Collection[UUID], untied: Sequence[tuple[str, str]]
+) -> dict[UUID, list[list[str]]]:
+    """The identities that this connection gave to users, without those that another record of it
+    says: who was merged may have two.
+    """
+    others = others_of(step.context, Kind.USER, users, untied)
+    given = {}
+    for user in users:
+        said = {
+            identity
+            for one in others.get(user, ())
+            if one.connection == step.connection and isinstance(one.record, Person)
+            for identity in one.record.identities
+        }
+        found = answers_review.identities_from(step.facts.conn, user, step.connection)
+        given[user] = [pair for pair in found if Identity(*pair) not in said]
+    return given
 
 
 def _still_waiting(cases: Sequence[Case], fates: _Fates) -> Iterator[tuple[Record, str]]:

@@ -12,6 +12,7 @@ from syncd.errors import Busy
 from syncd.store import answers_likely, answers_review, leases
 from syncd.store import tables as t
 from syncd.store.answers_review import Record, Wanted
+from syncd.store.database import Transaction
 from syncd.store.dump import canonical_dump
 from syncd.sync import reviewing, suggesting
 from syncd.sync.reviewing import Answer
@@ -189,6 +190,27 @@ def test_a_word_is_void_when_whom_it_names_got_another_record(desk: Desk) -> Non
 
     assert desk.quarantine() == {"nina": "decision_void"}
     assert desk.names() == ["Ada", "Nina Hall"]
+
+
+def test_a_word_follows_whom_it_names_into_a_merge(desk: Desk) -> None:
+    desk.sync([person("Ada")])
+    ids = []
+    for name in ("Nina", "Nina Hall", "Nina Holt"):
+        desk.add_user("Acme", name=name)
+        ids.append(desk.user(name).id)
+    desk.sync([person("Ada"), person("N", Inactive="perhaps")])
+    say(desk, Verb.LINK, "n", whom=ids[0])
+    merges = [{"entity_id": ids[0], "into_id": ids[1]}, {"entity_id": ids[1], "into_id": ids[2]}]
+
+    def merge(conn: Transaction) -> None:
+        conn.execute(sa.insert(t.merged).values(kind="user", step_id=0), merges)
+        conn.execute(sa.update(t.user).where(t.user.c.id.in_(ids[:2])).values(retired=True))
+
+    desk.database.transact(merge)
+
+    desk.sync([person("Ada"), person("N")])
+
+    assert record(desk, "n").tied == ids[2]
 
 
 # -- create ----------------------------------------------------------------------------------------
@@ -451,6 +473,28 @@ def test_unlinking_takes_off_only_the_identities_of_its_own_source(
     say(desk, Verb.UNLINK, "ada")
 
     assert [row[0] for row in desk.rows(t.identity)["identity"]] == ["https://other"]
+
+
+def test_unlinking_leaves_the_identities_that_another_record_of_the_source_gives(
+    desk: Desk, source: Source
+) -> None:
+    source.people = [
+        who("Ada", identities=[["https://idp.example", "a1"]]),
+        who("Bob", identities=[["https://idp.example", "b1"]]),
+    ]
+    desk.sync()
+    ada, bob = desk.user("Ada").id, desk.user("Bob").id
+
+    def merge(conn: Transaction) -> None:
+        conn.execute(sa.insert(t.merged).values(entity_id=bob, into_id=ada, kind="user", step_id=0))
+        for table, column in ((t.link, t.link.c.entity_id), (t.identity, t.identity.c.user_id)):
+            conn.execute(sa.update(table).where(column == bob).values({column: ada}))
+
+    desk.database.transact(merge)
+
+    run_of(say(desk, Verb.UNLINK, "ada"))
+
+    assert [row[1:3] for row in desk.rows(t.identity)["identity"]] == [("b1", ada)]
 
 
 def test_an_unlinked_user_is_free_for_another_record(desk: Desk) -> None:
