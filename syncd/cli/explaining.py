@@ -21,6 +21,7 @@ from syncd.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from syncd.store.answers import Named
     from syncd.store.answers_explain import Rule, Source, Standing
+    from syncd.store.answers_review import Record
     from syncd.store.answers_runs import AsideLine, ChangeLine
     from syncd.store.database import Database
     from syncd.sync.engine import Engine
@@ -49,6 +50,8 @@ class Explanation:
     raws: dict[tuple[str, str, str], bytes | None] = field(default_factory=dict)
     """Items in quarantine, by connection, stream and key."""
     barred: list[str] = field(default_factory=list)
+    decided: list[tuple[Record, str | None]] = field(default_factory=list)
+    """Records that a person spoke about or pinned, with whom they named."""
 
 
 def explain(
@@ -93,9 +96,29 @@ def _explained(
     for one in found.aside:
         place = (one.connection, one.stream, one.key)
         found.raws[place] = answers_explain.raw_in_quarantine(database, *place)
+    found.decided = _decided(database, keys)
     if not meant and not found.sources and not found.aside:
         _give_up(database, reference, client)
     return found
+
+
+def _decided(database: Database, keys: set[str]) -> list[tuple[Record, str | None]]:
+    from syncd.store import answers, answers_review
+
+    records = [
+        one
+        for key in sorted(keys)
+        for one in answers_review.named(database, answers_review.Wanted(key=key))
+        if one.standing or (one.link and one.link.pinned)
+    ]
+    named = {one.standing.word.entity for one in records if one.standing}
+    ids = {one for one in named if one}
+    labels = database.query(lambda conn: answers.labels(database, conn, ids))
+    return [(one, labels.get(_named_by(one))) for one in records]  # type: ignore[arg-type]
+
+
+def _named_by(record: Record) -> UUID | None:
+    return record.standing.word.entity if record.standing else None
 
 
 def _meant(
@@ -161,6 +184,8 @@ def _told(found: Explanation) -> Iterator[str]:
         yield from _value_lines(found.standing)
     for source in found.sources:
         yield from _source_lines(source, _rule_of(source, found))
+    for record, whom in found.decided:
+        yield from _word_lines(record, whom)
     for connection, rules in found.rules.items():
         yield from _rule_lines(connection, rules, found)
     for one in found.aside:
@@ -239,6 +264,28 @@ def _source_lines(source: Source, rule: str) -> Iterator[str]:
     yield from _item_lines(source.raw)
 
 
+def _word_lines(record: Record, whom: str | None) -> Iterator[str]:
+    yield ""
+    yield f"decided by a person: {record.connection} {record.stream} {plain(record.key)}"
+    if record.link and record.link.pinned:
+        yield "  pinned: only a person changes whom it is linked to"
+    if record.standing:
+        word, at, _, run = record.standing
+        yield f"  {word.verdict}{f' to {plain(whom)}' if whom else ''}, for good"
+        yield f"  said by {plain(word.actor)} at {plain(at)} (run {run})"
+        if word.reason:
+            yield f"  because: {plain(word.reason)}"
+
+
+def _word_data(record: Record) -> dict[str, Any]:
+    told: dict[str, Any] = {"connection": record.connection, "stream": record.stream}
+    told |= {"key": record.key, "pinned": bool(record.link and record.link.pinned)}
+    if record.standing:
+        word, at, _, run = record.standing
+        told |= {**word._asdict(), "at": at, "run": run}
+    return told
+
+
 def _item_lines(raw: bytes | None) -> Iterator[str]:
     for name, value in _item(raw).items():
         yield f"    {plain(name):<20} {quoted(value)}"
@@ -311,6 +358,7 @@ def _as_data(found: Explanation) -> dict[str, Any]:
         {**one._asdict(), "matched_by": _rule_of(one, found), "raw": _item(one.raw)}
         for one in found.sources
     ]
+    told["decisions"] = [_word_data(record) for record, _ in found.decided]
     told["rules"] = found.rules
     told["quarantine"] = [
         {

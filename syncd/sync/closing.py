@@ -95,8 +95,9 @@ _ENDINGS = (
 )
 """States of steps, the most telling first, and what they make of their run."""
 
+_LASTING = ("apply", "undo", "edit", "review")
 _REMARKS = (
-    ("stale", ("apply", "undo", "edit"), "stale", "some changes no longer fitted: left out"),
+    ("stale", _LASTING, "stale", "some changes no longer fitted: left out"),
     ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
 )
 """Counts that keep a run from being a plain success, in which modes, and how that is said."""

@@ -56,7 +56,7 @@ def _open(engine: Engine, target: Undoable, actor: str, wanted: Wanted) -> int:
         for step, partition in target.steps:
             made = engine.runs.add_step(conn, run, partition)
             engine.runs.update_step(conn, made, base_cursor=wanted.for_step(step))
-        if target.connection is not None:
+        if target.connection is not None and target.mode != "review":  # no source was to blame
             how = "undone" if wanted.is_whole else "partly undone"
             reason = f"run {target.run} was {how} by {actor}"
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)

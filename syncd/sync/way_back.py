@@ -104,7 +104,7 @@ class WayBack:
         """
         record = (change.stream, change.key)
         creates = change.action is Action.CREATE
-        if self.partition is None or not change.stream:
+        if self.partition is None or not change.stream or change.action is Action.DECIDE:
             return None
         if looks.back.link(self._place(change)) or (creates and not names):
             return None
