@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from syncd.cli import asking, databases, desk, exits, explaining, setup, syncing
+from syncd.cli import asking, databases, desk, exits, explaining, gaps, setup, syncing
 from syncd.cli.console import complain, say, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Session
@@ -29,7 +29,10 @@ app = typer.Typer(
 _PANELS = {
     "Begin": (setup.init, setup.check, setup.connectors),
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
-    "Ask": (asking.runs, asking.changes, explaining.explain, asking.review),
+    "Ask": (
+        *(asking.runs, asking.changes, explaining.explain),
+        *(asking.review, gaps.gaps),
+    ),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
