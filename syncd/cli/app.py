@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from syncd.cli import asking, databases, desk, exits, explaining, gaps, setup, syncing
+from syncd.cli import asking, databases, desk, exits, explaining, gaps, leavers, setup, syncing
 from syncd.cli.console import complain, say, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Session
@@ -31,7 +31,7 @@ _PANELS = {
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
     "Ask": (
         *(asking.runs, asking.changes, explaining.explain),
-        *(asking.review, gaps.gaps),
+        *(asking.review, gaps.gaps, leavers.leavers),
     ),
 }
 for _panel, _commands in _PANELS.items():
