@@ -11,7 +11,9 @@ from uuid import UUID
 from syncd.entities import Kind
 
 OWNERS = "@owners"
-"""In `before` of a change: {field: connection} where another connection owned the value."""
+"""In `before` and `after` of a change: {field: connection} where the value is another connection's
+than the one whose run it is; or where nothing but the owner of an equal value changes.
+"""
 OVERRIDES = "@overrides"
 """In `before` and `after` of a change: {field: value that a person set, null for none}."""
 UNDO = "undo"
@@ -131,6 +133,29 @@ class LinkFact(NamedTuple):
     missed_at: float | None  # seconds since the epoch, on the database's clock
     matched_by: str = ""
     counted_at: float | None = None
+    note: str = ""
+    digest: bytes | None = None
+
+
+class Tie(NamedTuple):
+    """A link of one connection and stream to an entity, under another key."""
+
+    key: str
+    alive: bool
+
+
+class Tied(NamedTuple):
+    """A link of any connection to an entity. `raw`: its item, which stands in stream `holder`."""
+
+    entity: UUID
+    connection: str
+    partition: int
+    stream: str
+    key: str
+    state: LinkState
+    note: str
+    holder: str
+    raw: bytes | None
 
 
 class LinkWrite(NamedTuple):

@@ -118,10 +118,8 @@ def who(change: ChangeLine) -> str:
 
 
 def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
-    """(field, before, after); none of a creation, whose values are all new, nor of a first miss,
-    which only says what a second one would do.
-    """
-    if change.action in ("create", "miss"):
+    """(field, before, after); none of a creation, whose values are all new."""
+    if change.action == "create":
         return
     for name in _names(change.before, change.after):
         if name == OVERRIDES:
@@ -129,8 +127,18 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
         elif name == "identities":
             before, after = (len(side.get(name) or ()) for side in (change.before, change.after))
             yield "identities", before, after
-        elif name != OWNERS:
+        elif name == OWNERS:
+            yield from _new_owners(change)
+        else:
             yield name, change.before.get(name), change.after.get(name)
+
+
+def _new_owners(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
+    """Values that stay what they are, and are another source's from now on."""
+    before, after = (side.get(OWNERS) or {} for side in (change.before, change.after))
+    for name in _names(before, after):
+        if name not in change.after:
+            yield f"source of {name}", before.get(name), after.get(name)
 
 
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
@@ -153,12 +161,15 @@ def change_json(change: ChangeLine) -> dict[str, Any]:
     """One change for programs; a creation with all its values."""
     told = change._asdict()
     before, after = told.pop("before"), told.pop("after")
-    for side in (before, after):
-        side.pop(OWNERS, None)
-    named = [] if change.action == "miss" else _names(before, after)
+    owners = [side.pop(OWNERS, None) or {} for side in (before, after)]
+    named = _names(before, after)
     told["fields"] = {
         name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}
         for name in named
+    }
+    told["owners"] = {
+        name: {"before": owners[0].get(name), "after": owners[1].get(name)}
+        for name in _names(*owners)
     }
     return told
 

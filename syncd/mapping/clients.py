@@ -5,41 +5,44 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
-from syncd.entities import Entity, Kind, new_id
+from syncd.changes import Effect, Situation
+from syncd.entities import Entity, Kind
+from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import Match, Subject, claims, correlate
-from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
-from syncd.mapping.values import difference
+from syncd.mapping.page import Candidate, Context, Page, created_values, creation
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, client_ref
-from syncd.records import Organization
 
 
 def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None:
     """Decide on organizations: linked ones are updated, others matched, created or set aside."""
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    newcomers = []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        elif entity.retired:
-            _create(work, one, page, entity.id)
-        else:
-            _update(work, one, entity, page, "", "")
+    newcomers, known = sort_out(candidates, stored)
+    said = said_of(work, Kind.CLIENT, known)
+    for one, entity in known:
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
+    candidates = [new.one for new in newcomers]
     rules = work.rules.client.match
     subjects = [_subject(one) for one in candidates]
     matches = correlate(Kind.CLIENT, "organizations", rules, subjects, work.facts)
     twins = _namesakes(work, subjects, matches)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    for one, subject, match in zip(candidates, subjects, matches, strict=True):
-        link = _decide(work, one, match, stored, twins.get(subject.keys.get("name", "")), page)
+    matched = [
+        (one, stored[match.entity])
+        for one, match in zip(candidates, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.CLIENT, matched)
+    for new, subject, match in zip(newcomers, subjects, matches, strict=True):
+        twin = None if new.retired else twins.get(subject.keys.get("name", ""))
+        link = _decide(work, new, match, stored, said, twin, page)
         if link is not None:
             for claim in claims(Kind.CLIENT, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -47,17 +50,17 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
 
 def _decide(
     work: Context,
-    one: Candidate,
+    new: Newcomer,
     match: Match,
     stored: dict[UUID, Entity],
+    said: dict[str, list[Contribution]],
     twin: UUID | None,
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
+    one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        return _update(
-            work, one, stored[match.entity], page, match.rule, "matched by " + match.rule
-        )
+        return _update(work, one, stored[match.entity], said[one.key], page, match.rule)
     if match.situation is Situation.AMBIGUOUS:
         page.quarantine(one, "ambiguous_client", match.why, suggestion=_hex(match.rivals))
         return None
@@ -68,7 +71,7 @@ def _decide(
     if not work.rules.mapping.client.create:
         page.quarantine(one, "unknown_client", "no client matches and the mapping creates none")
         return None
-    return _create(work, one, page, None, again=bool(match.rivals))
+    return _create(work, new, page, again=bool(match.rivals))
 
 
 def _subject(candidate: Candidate) -> Subject:
@@ -90,49 +93,39 @@ def _namesakes(
     return {values[0]: min(ids) for (_, values), ids in found.items() if ids}
 
 
-def _create(
-    work: Context, one: Candidate, page: Page, retired: UUID | None, *, again: bool = False
-) -> int:
+def _create(work: Context, new: Newcomer, page: Page, *, again: bool = False) -> int:
     """`again`: the key that it is matched by belonged to a record that is gone."""
-    entity = retired or new_id()
+    one, retired = new.one, new.retired
     values = created_values(one.mapped)
     if top_level := work.rules.mapping.client.top_level:
         values.setdefault("top_level", top_level)
-    made = _creation(one, entity, values, revives=retired is not None)
+    reason = "its key is back: the client that was retired" if retired else "a new organization"
+    made = creation(one, None, values, reason, retired)
     if again:
         made.effects |= Effect.RECREATED
     change = page.change(made)
     name = str(values.get("name", ""))
     # One that comes back is as empty as a new one: nothing retires from under others.
-    work.directory.clients[one.key] = ClientRef(entity, name, True, values.get("main_site_name"))
-    return page.link(one, entity, change)
-
-
-def _creation(one: Candidate, entity: UUID, values: dict[str, object], revives: bool) -> Change:
-    reason = "its key is back: the client that was retired" if revives else "a new organization"
-    return creation(one, entity, entity, values, reason, revives=revives)
+    ref = ClientRef(made.entity, name, True, values.get("main_site_name"))
+    work.directory.clients[one.key] = ref
+    return page.link(one, made.entity, change)
 
 
 def _update(
-    work: Context, one: Candidate, entity: Entity, page: Page, rule: str, reason: str
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    said: list[Contribution],
+    page: Page,
+    rule: str = "",
 ) -> int:
-    diff = difference(entity, one.mapped, work.rules.client, work.precedence)
-    record = one.record
-    assert isinstance(record, Organization)
-    says = record.active is not None and record.active != entity.active
-    if says and "active" not in entity.overrides:
-        diff.set("active", entity.active, record.active)
+    place = update_place(work, one, entity, said, page, rule)
     ref = client_ref(entity)
-    ref.label = str(diff.after.get("name") or ref.label)
+    change = page.out.links[place].change
+    if change >= 0:
+        ref.label = str(page.out.changes[change].after.get("name") or ref.label)
     work.directory.clients[one.key] = ref
-    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
-    if not diff and not rule and not came_back:
-        return page.link(one, entity.id, rule=rule)
-    action = Action.UPDATE if diff else Action.LINK
-    sentence = reason or ("it is back in the source" if came_back else "the source says so")
-    change = update(one, entity, diff, action, sentence)
-    change.rule = rule
-    return page.link(one, entity.id, page.change(change), rule=rule)
+    return place
 
 
 def _hex(ids: tuple[UUID, ...]) -> str:

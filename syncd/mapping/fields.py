@@ -15,10 +15,10 @@ from syncd.entities import CUSTOM, FIELDS, Field, Kind
 from syncd.errors import ConfigError
 from syncd.mapping import normalize, sources
 from syncd.mapping.casts import Notice, RecordRejected, as_bool, as_date, as_text, custom_field, fit
-from syncd.mapping.names import ACTIVE, REQUIRED, is_template
+from syncd.mapping.names import ACTIVE, RECORDS, REQUIRED, is_template
 from syncd.mapping.rules import FieldRule, Mapping
 from syncd.mapping.sources import Attributes, Picker
-from syncd.records import Location, Organization, Person, Record
+from syncd.records import Record
 from syncd.text import clean
 
 __all__ = ["KindRules", "Mapped", "Notice", "RecordRejected", "Rules", "Value", "compile_mapping"]
@@ -58,17 +58,16 @@ class Rules:
             site_from=site.sources,
         )
 
-    def organization(self, record: Organization) -> Mapped:
-        """What this organization says about its client; raises RecordRejected."""
-        return self.client.apply(record)
+        self._by_kind = {Kind.CLIENT: self.client, Kind.SITE: self.site, Kind.USER: self.user}
+        self._by_record = {RECORDS[kind]: rules for kind, rules in self._by_kind.items()}
 
-    def location(self, record: Location) -> Mapped:
-        """What this location says about its site; raises RecordRejected."""
-        return self.site.apply(record)
+    def of(self, kind: Kind) -> KindRules:
+        """The rules of one kind of entity."""
+        return self._by_kind[kind]
 
-    def person(self, record: Person) -> Mapped:
-        """What this person says about their user; raises RecordRejected."""
-        return self.user.apply(record)
+    def said(self, record: Record) -> Mapped:
+        """What a record says about its entity; raises RecordRejected."""
+        return self._by_record[type(record)].apply(record)
 
 
 def compile_mapping(mapping: Mapping) -> Rules:

@@ -1,133 +1,169 @@
-"""What becomes of records that are gone: one rule and one clock for each reason."""
+"""What becomes of records that are gone: one rule and one clock for each reason.
+
+Only users are ever deactivated: a client or site whose record is gone is marked, and waits for a
+person. Where other sources still speak of an entity, their values take the place of those that it
+had from here.
+"""
 
 from __future__ import annotations
 
-from uuid import UUID
+from collections.abc import Sequence
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
 from syncd.entities import Entity, Kind
-from syncd.mapping.fields import Rules
+from syncd.mapping.active import (
+    DELETED,
+    SENTENCES,
+    Stand,
+    Verdict,
+    decide,
+    rule_for,
+    verdict,
+    why_kept,
+)
+from syncd.mapping.clocks import Clock, tick, waits
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import others_of
+from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.page import Context, Page
-from syncd.mapping.rules import GoneRule
+from syncd.mapping.values import Difference, difference
 
-HOUR = 3600.0
-DAY = 86_400.0
 KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
-SENTENCES = {
-    "absent": "a complete read did not mention it",
-    "deleted": "the source says it was deleted",
-}
-
-
-def rule_for(rules: Rules, reason: str) -> GoneRule:
-    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope."""
-    rule: GoneRule = getattr(rules.mapping.gone, reason)
-    return rule
 
 
 def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, page: Page) -> None:
-    """Decide on links whose record is gone for `reason`. Only users are ever deactivated: a client
-    or site whose record is gone is marked, and waits for a person.
-    """
+    """Decide on links whose record is gone for `reason`."""
+    kind = KINDS[stream]
     ids = {link.entity for link in links if link.entity}
-    users = work.facts.entities(Kind.USER, ids) if stream == "people" and ids else {}
-    elsewhere = work.facts.alive_elsewhere(set(users)) if users else set()
+    stored = work.facts.entities(kind, ids) if ids else {}
+    others = others_of(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    leavers = []
     for link in links:
-        user = users.get(link.entity) if link.entity else None
-        if link.entity is None:
-            _mark(stream, link, None, LinkState.GONE, reason, -1, page, work.now, work.now)
-        elif user is None:
-            _plan_place(work, stream, link, reason, page)
+        entity = stored.get(link.entity) if link.entity else None
+        if entity is None:
+            _mark(stream, link, LinkState.GONE, reason, -1, page, work.now)
+        elif kind is Kind.USER:
+            leavers.append((link, entity, others.get(entity.id, [])))
         else:
-            _plan_user(work, link, user, user.id in elsewhere, reason, page)
+            _plan_place(work, stream, link, entity, others.get(entity.id, []), reason, page)
+    for link, known in zip(
+        (link for link, _, _ in leavers),
+        with_homes(work, [(user, said) for _, user, said in leavers]),
+        strict=True,
+    ):
+        deleted = link.state is LinkState.MISSED and link.note == DELETED
+        _plan_user(work, link, known, DELETED if deleted else reason, page)  # more than absent
 
 
-def _plan_place(work: Context, stream: str, link: LinkFact, reason: str, page: Page) -> None:
-    assert link.entity is not None
-    sentence = f"{SENTENCES[reason]}; it waits for a person, its users and sites are untouched"
-    change = _change(stream, link, Action.GONE, sentence, reason, {}, {})
-    change.kind = KINDS[stream]
-    place = page.change(change)
-    _mark(stream, link, None, LinkState.GONE, reason, place, page, work.now, work.now)
-
-
-def _plan_user(
-    work: Context, link: LinkFact, user: Entity, elsewhere: bool, reason: str, page: Page
+def _plan_place(
+    work: Context,
+    stream: str,
+    link: LinkFact,
+    entity: Entity,
+    others: Sequence[Contribution],
+    reason: str,
+    page: Page,
 ) -> None:
-    rule = rule_for(work.rules, reason)
-    misses, missed_at = _misses(link, work.now)
-    if misses == link.misses:
-        return  # counted less than an hour ago
-    due = misses >= rule.reads and work.now - missed_at >= rule.days * DAY
-    keeps = _why_kept(rule, user, elsewhere)
-    state = LinkState.GONE if due or keeps else LinkState.MISSED
-    if keeps:
-        action, sentence = Action.GONE, f"{SENTENCES[reason]}; {keeps}"
-    else:
-        action = Action.DEACTIVATE if due else Action.MISS
-        sentence = SENTENCES[reason] if due else f"{SENTENCES[reason]}, {_clock(rule, misses)}"
-    leaves = action is Action.DEACTIVATE
-    before, after = ({"active": True}, {"active": False}) if leaves else ({}, {})
-    change = _change("people", link, action, sentence, reason, before, after)
-    change.client = user.client
-    _mark("people", link, misses, state, reason, page.change(change), page, missed_at, work.now)
+    rest = "other sources still have it" if _speaking(others) else "it waits for a person"
+    sentence = f"{SENTENCES[reason]}; {rest}, its users and sites are untouched"
+    diff = difference(entity, others, work.precedence)
+    change = _change(stream, link, entity, Action.GONE, sentence, reason, diff)
+    _mark(stream, link, LinkState.GONE, reason, page.change(change), page, work.now)
 
 
-def _why_kept(rule: GoneRule, user: Entity, elsewhere: bool) -> str:
-    if rule.action != "deactivate":
-        return f"the mapping's rule is to {rule.action}"
-    if not user.active:
-        return "it is inactive already"
-    if user.values.get("keep_active"):
-        return "it is flagged to be kept active"
-    if "active" in user.overrides:
-        return "a person set whether it is active"
-    return "another source still has it" if elsewhere else ""
+def _speaking(others: Sequence[Contribution]) -> bool:
+    return any(one.speaks for one in others)
 
 
-def _misses(link: LinkFact, now: float) -> tuple[int, float]:
-    """How many complete reads missed it, this one counted (at most one an hour), and since when."""
-    if link.state is not LinkState.MISSED or link.missed_at is None:
-        return 1, now
-    counts = now - (link.counted_at or link.missed_at) >= HOUR
-    return link.misses + counts, link.missed_at
+def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: Page) -> None:
+    user, rule = known.user, rule_for(work.rules, reason)
+    verdicts = [verdict(one) for one in known.said]
+    clock = tick(link, reason, rule, work.now)
+    own = Verdict(work.precedence.connection, Stand.LEAVES, reason)
+    if rule.action != "deactivate" or not user.active:
+        own = own._replace(stand=Stand.SILENT)
+    elif not clock.due:
+        _wait(work, link, known, [*verdicts, own], clock, reason, page)
+        return
+    diff = Difference()
+    if _speaking(known.said):
+        diff = difference(user, known.said, work.precedence)
+        set_home(work, known, page, diff)
+    decided = decide(user, [*verdicts, own], work.precedence) if user.active else None
+    kept = _why_kept(rule.action, user, verdicts)
+    action, sentence = Action.GONE, f"{SENTENCES[reason]}; {kept}"
+    if decided:  # the rule of another source may be what takes the user away now
+        action, sentence = Action.DEACTIVATE, SENTENCES[reason]
+        diff.set("active", True, False)
+    if "client" in diff.after:
+        action = Action.MOVE
+    change = _change("people", link, user, action, sentence, reason, diff)
+    change.client = known.client.id
+    _mark("people", link, LinkState.GONE, reason, page.change(change), page, work.now, clock)
 
 
-def _clock(rule: GoneRule, misses: int) -> str:
-    waits = []
-    if rule.reads > 1:
-        waits.append(f"read {misses} of {rule.reads}")
-    if rule.days:
-        waits.append(f"for less than {rule.days:g} days")
-    return " and ".join(waits) + " before it is deactivated"
+def _wait(
+    work: Context,
+    link: LinkFact,
+    known: Known,
+    verdicts: Sequence[Verdict],
+    clock: Clock,
+    reason: str,
+    page: Page,
+) -> None:
+    """Note a miss; it counts for guards only where the user would really be deactivated."""
+    if not clock.ticked:
+        return
+    change = -1
+    if decide(known.user, verdicts, work.precedence):
+        sentence = f"{SENTENCES[reason]}, {waits(rule_for(work.rules, reason), clock)}"
+        miss = _change("people", link, known.user, Action.MISS, sentence, reason, Difference())
+        change = page.change(miss)
+    _mark("people", link, LinkState.MISSED, reason, change, page, work.now, clock)
+
+
+def _why_kept(action: str, user: Entity, verdicts: Sequence[Verdict]) -> str:
+    if action != "deactivate":
+        return f"the mapping's rule is to {action}"
+    return why_kept(user, verdicts)
 
 
 def _change(
     stream: str,
     link: LinkFact,
+    entity: Entity,
     action: Action,
     sentence: str,
     rule: str,
-    before: dict[str, bool],
-    after: dict[str, bool],
+    diff: Difference,
 ) -> Change:
-    entity: UUID = link.entity  # type: ignore[assignment]  # callers checked it
+    client = entity.id if entity.kind is Kind.CLIENT else entity.client
     return Change(
-        Kind.USER, action, entity, None, stream, link.key, sentence, after, before, rule=rule
+        entity.kind,
+        action,
+        entity.id,
+        client,
+        stream,
+        link.key,
+        sentence,
+        diff.after,
+        diff.before,
+        rule=rule,
+        effects=diff.effects,
     )
 
 
 def _mark(
     stream: str,
     link: LinkFact,
-    misses: int | None,
     state: LinkState,
     reason: str,
     change: int,
     page: Page,
-    missed_at: float,
     now: float,
+    clock: Clock | None = None,
 ) -> None:
+    clock = clock or Clock(1, now, now, due=True, ticked=True)
     page.out.links.append(
         LinkWrite(
             stream,
@@ -140,9 +176,9 @@ def _mark(
             None,
             change,
             False,
-            misses or 1,
-            missed_at,
+            clock.misses,
+            clock.since,
             note=reason,
-            counted_at=now,
+            counted_at=clock.counted,
         )
     )

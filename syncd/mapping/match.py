@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from syncd.changes import Situation
+from syncd.changes import Situation, Tie
 from syncd.entities import Kind
-from syncd.mapping.view import Facts, KeyTuple, Tie
+from syncd.mapping.view import Facts, KeyTuple
 from syncd.records import Identity
 
 Rule = tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from syncd.changes import (
@@ -19,7 +19,9 @@ from syncd.changes import (
     Notice,
     Quarantined,
 )
-from syncd.entities import Entity, Kind
+from syncd.entities import Entity, Kind, new_id
+from syncd.mapping.clocks import Clock
+from syncd.mapping.contributions import Speakers
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
@@ -71,6 +73,17 @@ class Candidate:
         return self.record.key
 
 
+class Way(NamedTuple):
+    """How a link stands, why, and where its clock is."""
+
+    state: LinkState = LinkState.ALIVE
+    note: str = ""
+    clock: Clock | None = None
+
+
+ALIVE = Way()
+
+
 class Page:
     """The decisions of one page while they are being made."""
 
@@ -90,19 +103,18 @@ class Page:
         entity: UUID | None,
         change: int = -1,
         *,
-        state: LinkState = LinkState.ALIVE,
+        way: Way = ALIVE,
         rule: str = "",
-        note: str = "",
     ) -> int:
         """Write the candidate's link; its place in the page."""
-        item = candidate.item
+        item, clock = candidate.item, way.clock
         if not rule and candidate.link is not None and candidate.link.entity == entity:
             rule = candidate.link.matched_by
         self.out.links.append(
             LinkWrite(
                 candidate.stream,
                 candidate.key,
-                state,
+                way.state,
                 KIND_OF[type(candidate.record)],
                 entity,
                 rule,
@@ -110,8 +122,11 @@ class Page:
                 item.raw if item else None,
                 change,
                 candidate.link is None,
-                note=note,
-                owner=candidate.owner,
+                clock.misses if clock else 0,
+                clock.since if clock else None,
+                way.note,
+                candidate.owner,
+                clock.counted if clock else None,
             )
         )
         return len(self.out.links) - 1
@@ -138,14 +153,23 @@ class Page:
             )
 
 
+def _nobody(_connection: str) -> None:
+    """No connection is configured but the one whose run it is."""
+
+
 @dataclass(slots=True)
 class Context:
-    """What all planning of one step shares. `now`: seconds since the epoch, by the database."""
+    """What all planning of one step shares. `now`: seconds since the epoch, by the database.
+
+    `speakers`: how other connections' stored items are understood. `partition`: the step's own.
+    """
 
     rules: Rules
     facts: Facts
     precedence: Precedence
     now: float
+    speakers: Speakers = _nobody
+    partition: int = 0
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -179,26 +203,29 @@ def update(
 
 def creation(
     candidate: Candidate,
-    entity: UUID,
-    client: UUID,
+    client: UUID | None,
     values: dict[str, Any],
     reason: str,
-    *,
-    revives: bool = False,
+    retired: Entity | None = None,
 ) -> Change:
-    """A new entity, or (`revives`) a retired one that comes back with these values."""
-    before = {}
-    if revives:
-        before, values = {"retired": True}, {**values, "retired": False}
+    """A new entity (a client is its own), or a retired one that comes back as if it were new."""
+    kind, before, effects = KIND_OF[type(candidate.record)], {}, 0
+    entity = retired.id if retired else new_id()
+    if retired:
+        before = {"retired": True, **retired.values}
+        values = {**dict.fromkeys(retired.values), **values, "retired": False}
+        if client and client != retired.client:
+            values["client"] = client.hex
+        effects = int(Effect.REVIVES)
     return Change(
-        KIND_OF[type(candidate.record)],
+        kind,
         Action.CREATE,
         entity,
-        client,
+        client or entity,
         candidate.stream,
         candidate.key,
         reason,
         values,
         before,
-        effects=int(Effect.REVIVES) if revives else 0,
+        effects=effects,
     )

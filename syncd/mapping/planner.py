@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from syncd.changes import Decisions, LinkFact, Quarantined
 from syncd.mapping.clients import plan_clients
-from syncd.mapping.fields import Mapped, RecordRejected
+from syncd.mapping.fields import RecordRejected
 from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
@@ -99,7 +99,7 @@ class Planner:
             self._reject(stream, item, Reject(item.key, "bad_key", message), page)
             return None
         try:
-            mapped = self._map(record)
+            mapped = self.context.rules.said(record)
         except RecordRejected as problem:
             reject = Reject(item.key, problem.code, problem.message, (problem.field,))
             self._reject(stream, item, reject, page)
@@ -109,14 +109,6 @@ class Planner:
         other = STREAM_OF[type(record)]
         link = self.context.facts.links(other, [record.key]).get(record.key)
         return Candidate(other, record, mapped, None, link, owner=f"{stream}/{item.key}")
-
-    def _map(self, record: Record) -> Mapped:
-        if isinstance(record, Person):
-            return self.context.rules.person(record)
-        if isinstance(record, Organization):
-            return self.context.rules.organization(record)
-        assert isinstance(record, Location)
-        return self.context.rules.location(record)
 
     def _reject(self, stream: str, item: Item, reject: Reject, page: Page) -> None:
         self.failures += 1

@@ -294,13 +294,6 @@ class GoneSection(_Strict):
             raise ValueError("losing access proves nothing about people; use keep or review")
         return rule
 
-    @field_validator("disabled", "deleted", "out_of_scope")
-    @classmethod
-    def _acts_at_once(cls, rule: GoneRule) -> GoneRule:
-        if rule.after:
-            raise ValueError("only `absent` can wait: here the source itself says so, once")
-        return rule
-
 
 # -- limits ----------------------------------------------------------------------------------------
 

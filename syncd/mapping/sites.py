@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, LinkState, Situation
+from syncd.changes import Action, Change, Effect, Situation
 from syncd.entities import Entity, Kind, new_id
+from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import Match, Subject, claims, correlate
-from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
-from syncd.mapping.values import difference
+from syncd.mapping.page import Candidate, Context, Page, created_values, creation
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
-from syncd.records import Location, Person
+from syncd.records import Location
 
 
 def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
@@ -21,37 +22,38 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     work.directory.load_clients(_location(one).organization for one in candidates)
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    newcomers = []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        elif entity.retired and entity.client:
-            _create(work, one, ClientRef(entity.client, ""), page, entity.id)
-        else:
-            _update(work, one, entity, page, "", "")
+    newcomers, known = sort_out(candidates, stored)
+    said = said_of(work, Kind.SITE, known)
+    for one, entity in known:
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
     rules = work.rules.site.match
-    placed: list[tuple[Candidate, ClientRef]] = []
-    for one in candidates:
-        client = work.directory.clients.get(_location(one).organization)
+    placed: list[tuple[Newcomer, ClientRef]] = []
+    for new in newcomers:
+        client = work.directory.clients.get(_location(new.one).organization)
         if client is None:
-            page.quarantine(one, "unknown_client", "its organization is not tied to any client")
+            page.quarantine(new.one, "unknown_client", "its organization is not tied to any client")
         else:
-            placed.append((one, client))
+            placed.append((new, client))
     subjects = [
-        Subject(keys.keys(Kind.SITE, one.mapped.values), client.id, client.new)
-        for one, client in placed
+        Subject(keys.keys(Kind.SITE, new.one.mapped.values), client.id, client.new)
+        for new, client in placed
     ]
     matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    for (one, client), subject, match in zip(placed, subjects, matches, strict=True):
-        link = _decide(work, one, client, match, stored, page)
+    matched = [
+        (new.one, stored[match.entity])
+        for (new, _), match in zip(placed, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.SITE, matched)
+    for (new, client), subject, match in zip(placed, subjects, matches, strict=True):
+        link = _decide(work, new, client, match, stored, said, page)
         if link is not None:
             for claim in claims(Kind.SITE, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -59,67 +61,56 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
 
 def _decide(
     work: Context,
-    one: Candidate,
+    new: Newcomer,
     client: ClientRef,
     match: Match,
     stored: dict[UUID, Entity],
+    said: dict[str, list[Contribution]],
     page: Page,
 ) -> int | None:
+    one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        return _update(
-            work, one, stored[match.entity], page, match.rule, "matched by " + match.rule
-        )
+        return _update(work, one, stored[match.entity], said[one.key], page, match.rule)
     if match.situation is Situation.AMBIGUOUS:
         page.quarantine(one, "ambiguous_site", match.why)
         return None
     if not work.rules.mapping.site.create:
         page.quarantine(one, "unknown_site", "no site matches and the mapping creates none")
         return None
-    return _create(work, one, client, page, None, again=bool(match.rivals))
+    return _create(work, new, client, page, again=bool(match.rivals))
 
 
 def _create(
-    work: Context,
-    one: Candidate,
-    client: ClientRef,
-    page: Page,
-    retired: UUID | None,
-    *,
-    again: bool = False,
+    work: Context, new: Newcomer, client: ClientRef, page: Page, *, again: bool = False
 ) -> int:
     """`again`: the key that it is matched by belonged to a record that is gone."""
-    entity = retired or new_id()
+    one, retired = new.one, new.retired
     values = created_values(one.mapped)
-    if keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client):
+    is_main = keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client)
+    if is_main:
         values["role"] = "main"
-        work.directory.special[client.id, "main"] = entity
     reason = "its key is back: the site that was retired" if retired else "a new location"
-    change = creation(one, entity, client.id, values, reason, revives=retired is not None)
+    change = creation(one, client.id, values, reason, retired)
     if again:
         change.effects |= Effect.RECREATED
-    work.directory.sites[one.key] = SiteRef(entity, client.id)
-    work.directory.add_site(client.id, entity, values)
-    return page.link(one, entity, page.change(change))
+    if is_main:
+        work.directory.special[client.id, "main"] = change.entity
+    work.directory.sites[one.key] = SiteRef(change.entity, client.id)
+    work.directory.add_site(client.id, change.entity, values)
+    return page.link(one, change.entity, page.change(change))
 
 
 def _update(
-    work: Context, one: Candidate, entity: Entity, page: Page, rule: str, reason: str
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    said: list[Contribution],
+    page: Page,
+    rule: str = "",
 ) -> int:
-    diff = difference(entity, one.mapped, work.rules.site, work.precedence)
-    location = _location(one)
-    says = location.active is not None and location.active != entity.active
-    if says and "active" not in entity.overrides:
-        diff.set("active", entity.active, location.active)
     if entity.client:
         work.directory.sites[one.key] = SiteRef(entity.id, entity.client)
-    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
-    if not diff and not rule and not came_back:
-        return page.link(one, entity.id, rule=rule)
-    action = Action.UPDATE if diff else Action.LINK
-    sentence = reason or ("it is back in the source" if came_back else "the source says so")
-    change = update(one, entity, diff, action, sentence)
-    change.rule = rule
-    return page.link(one, entity.id, page.change(change), rule=rule)
+    return update_place(work, one, entity, said, page, rule)
 
 
 def _location(candidate: Candidate) -> Location:
@@ -135,49 +126,66 @@ def _main_name(work: Context, client: ClientRef) -> str:
 # -- the site of a person --------------------------------------------------------------------------
 
 
-def load_for(work: Context, people: Sequence[tuple[Candidate, ClientRef]]) -> None:
+def load_for(work: Context, placed: Sequence[tuple[Sequence[Contribution], ClientRef]]) -> None:
     """Look up, for a page of people, every site that `site_of` will ask about."""
     directory = work.directory
-    clients = {client.id: client for _, client in people}
+    clients = {client.id: client for _, client in placed}
     directory.load_special(clients.values())
+    said = [(one, client.id) for some, client in placed for one in some if one.speaks]
     names = [
-        (client.id, keys.key(Kind.SITE, "name", one.mapped.site_name))
-        for one, client in people
-        if one.mapped.site_name
+        (client, keys.key(Kind.SITE, "name", one.mapped.site_name))
+        for one, client in said
+        if one.mapped and one.mapped.site_name
     ]
     mains = [(client.id, _main_name(work, client)) for client in clients.values()]
     directory.load_named([*names, *mains])
-    if work.rules.mapping.site.by_email_domain:
-        domains = [(client.id, _mail_domain(one)) for one, client in people]
+    if domains := [(client, _mail_domain(one)) for one, client in said if _goes_by_domain(one)]:
         directory.load_named(domains, by="email_domain")
 
 
 def site_of(
-    work: Context, one: Candidate, client: ClientRef, current: UUID | None, page: Page
+    work: Context,
+    said: Sequence[Contribution],
+    client: ClientRef,
+    current: UUID | None,
+    page: Page,
 ) -> UUID:
     """The site of a person; created on the page where the mapping says so.
 
-    Their location; else the site that the mapping's attribute names; else the one whose e-mail
-    domain is theirs; else the site they have; else the client's main (or holding) site.
+    The one that the first of its records names which names any; else the site that they have; else
+    the client's main (or holding) site.
     """
-    person = one.record
-    assert isinstance(person, Person)
+    for one in work.precedence.ordered(said, Kind.USER, "site"):
+        if one.speaks and (named := _named_by(work, one, client, page)):
+            return named
+    if current is not None:
+        return current
+    return fallback_site(work, client, work.rules.mapping.site.otherwise, page)
+
+
+def _named_by(work: Context, one: Contribution, client: ClientRef, page: Page) -> UUID | None:
+    """The record's location; else the site that its mapping's attribute names; else the one whose
+    e-mail domain is theirs.
+    """
+    assert one.mapped is not None
+    assert one.rules is not None
     directory = work.directory
-    ref = directory.sites.get(person.location) if person.location else None
-    if ref and ref.client == client.id:
-        return ref.id
+    if one.site and one.site.client == client.id:
+        return one.site.id
     if one.mapped.site_name:
         key = keys.key(Kind.SITE, "name", one.mapped.site_name)
         if known := directory.named.get((client.id, key)):
             return known
-        if key and work.rules.mapping.site.create:
+        if key and one.rules.mapping.site.create:
             reason = "a new site named by a person's record"
             return _add(work, client, {"name": one.mapped.site_name}, reason, page)
-    if known := directory.by_domain.get((client.id, _mail_domain(one))):
-        return known  # only looked up, and so only found, where the mapping asks for it
-    if current is not None:
-        return current
-    return fallback_site(work, client, work.rules.mapping.site.otherwise, page)
+    if _goes_by_domain(one):
+        return directory.by_domain.get((client.id, _mail_domain(one)))
+    return None
+
+
+def _goes_by_domain(one: Contribution) -> bool:
+    return one.rules is not None and one.rules.mapping.site.by_email_domain
 
 
 def fallback_site(work: Context, client: ClientRef, role: str, page: Page) -> UUID:
@@ -218,6 +226,6 @@ def _add(work: Context, client: ClientRef, values: dict[str, Any], reason: str, 
     return entity
 
 
-def _mail_domain(one: Candidate) -> str:
-    mail = str(one.mapped.values.get("email", ""))
+def _mail_domain(one: Contribution) -> str:
+    mail = str(one.mapped.values.get("email", "")) if one.mapped else ""
     return keys.key(Kind.SITE, "email_domain", mail.rpartition("@")[2])

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from syncd import keys
 from syncd.changes import Action, Effect, LinkState, Situation, gained_identities
-from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.gone import rule_for
+from syncd.entities import Entity, Kind
+from syncd.mapping.active import (
+    OUT_OF_SCOPE,
+    SENTENCES,
+    Stand,
+    decide,
+    leaving,
+    rule_for,
+    verdict,
+)
+from syncd.mapping.clocks import tick, waits
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import together
+from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.match import Match, Subject, claims, correlate, identity_claims
-from syncd.mapping.page import Candidate, Context, Page, created_values, creation, update
+from syncd.mapping.page import (
+    Candidate,
+    Context,
+    Page,
+    Way,
+    created_values,
+    creation,
+    update,
+)
+from syncd.mapping.places import Newcomer, contribution, sort_out
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
 from syncd.records import Person
 
-OUT_OF_SCOPE = "out_of_scope"
 RETURNED = "it is back in the source"
 
 
@@ -29,13 +49,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     page.held = {*work.facts.holders(claimed)} if claimed else set()
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.USER, ids) if ids else {}
-    linked, newcomers = [], []
-    for one in candidates:
-        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None:
-            newcomers.append(one)
-        else:
-            linked.append((one, entity))
+    newcomers, linked = sort_out(candidates, stored)
     if linked:
         _plan_linked(work, linked, page)
     if newcomers:
@@ -46,107 +60,99 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
 
 
 def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Page) -> None:
-    clients = work.facts.entities(Kind.CLIENT, {user.client for _, user in linked if user.client})
-    placed = []
-    for one, user in linked:
-        assert user.client is not None
-        current = ClientRef(user.client, str(clients[user.client].values.get("name", "")))
-        placed.append((one, user, _client_of(work, one) or current))
-    load_for(work, [(one, client) for one, _, client in placed])
-    elsewhere = work.facts.alive_elsewhere({user.id for _, user, _ in placed if user.active})
-    for one, user, client in placed:
+    pairs = [(user, _said(work, one)) for one, user in linked]
+    said = together(work, Kind.USER, pairs)
+    users = [(user, all_said) for (_, user), all_said in zip(linked, said, strict=True)]
+    for (one, _), known in zip(linked, with_homes(work, users), strict=True):
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
             continue
-        if user.retired:
-            link = _create(work, one, client, page, NEW, user.id)
-        else:
-            link = _update(work, one, user, client, page, NEW, user.id in elsewhere)
-        page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
+        link = _update(work, one, known, page, NEW)
+        if link is not None:
+            page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
 
 
-def _update(
-    work: Context,
-    one: Candidate,
-    user: Entity,
-    client: ClientRef,
-    page: Page,
-    match: Match,
-    elsewhere: bool,
-) -> int:
-    """The place of the link; `elsewhere`: another connection's link to this user is alive."""
-    diff = difference(user, one.mapped, work.rules.user, work.precedence)
-    action, reason = Action.UPDATE, "the source says so"
-    if match.rule:
-        reason = "matched by " + match.rule
-    stays = "client" in user.overrides and client.id != user.client  # a person's word
-    if client.id != user.client and not stays:
-        action, reason = Action.MOVE, "the source names another client for this person"
-        diff.set("client", user.client.hex if user.client else None, client.id.hex)
-    if not stays:
-        _set_site(work, one, user, client, page, diff)
-    if "identities" not in user.overrides:
+def _update(work: Context, one: Candidate, known: Known, page: Page, match: Match) -> int | None:
+    """The place of the link; None where nothing at all is new."""
+    user = known.user
+    diff = difference(user, known.said, work.precedence)
+    set_home(work, known, page, diff)
+    if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff)
-    state = _decide_active(work, one, user, elsewhere, diff)
-    if action is Action.MOVE and state is not None:  # still a move: guards hold every one
-        reason = f"{reason}, and {state[1]}"
-    elif state is not None:
-        action, reason = state
-    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
-    if not diff and not match.rule and not came_back:
-        return page.link(one, user.id, note=_scope_note(one))
-    if not diff:
+    course = _course(work, one, known)
+    action, reason = _told(match, diff, course)
+    news = diff or match.rule or course.decided or _came_back(one)
+    if not news:
+        return page.link(one, user.id, way=course.way) if _is_new(one, course.way) else None
+    if not diff and action is Action.UPDATE:
         action = Action.LINK
         reason = reason if match.rule else RETURNED
     change = update(one, user, diff, action, reason)
-    if not stays:
-        change.client = client.id
+    change.client = known.client.id
     change.rule = match.rule
-    return page.link(one, user.id, page.change(change), rule=match.rule, note=_scope_note(one))
+    return page.link(one, user.id, page.change(change), rule=match.rule, way=course.way)
 
 
-def _set_site(
-    work: Context, one: Candidate, user: Entity, client: ClientRef, page: Page, diff: Difference
-) -> None:
-    if "site" in user.overrides and client.id == user.client:
-        return
-    current = user.site if client.id == user.client else None
-    site = site_of(work, one, client, current, page)
-    if site != user.site:
-        diff.set("site", user.site.hex if user.site else None, site.hex)
-        diff.effects |= Effect.SITE_MOVE
+def _told(match: Match, diff: Difference, course: _Course) -> tuple[Action, str]:
+    """What the change is, and why. A move is a move, whatever else it is: guards hold every one."""
+    if course.decided and course.decided[0] is not Action.MISS:
+        action, reason = course.decided
+        diff.set("active", action is Action.DEACTIVATE, action is Action.REACTIVATE)
+    moved = "the source names another client for this person"
+    if "client" in diff.after:
+        leaves = course.decided and course.decided[0] is not Action.MISS
+        return Action.MOVE, f"{moved}, and {reason}" if leaves else moved
+    if course.decided:
+        return course.decided
+    return Action.UPDATE, f"matched by {match.rule}" if match.rule else "the source says so"
 
 
-def _decide_active(
-    work: Context, one: Candidate, user: Entity, elsewhere: bool, diff: Difference
-) -> tuple[Action, str] | None:
-    """Deactivate what the source disabled or the scope leaves out; reactivate what came back."""
-    if "active" in user.overrides:
-        return None
-    leaving = _leaving(one)
-    if leaving is None:
-        returns = one.link is not None and one.link.state is not LinkState.ALIVE
-        if user.active or not (returns or _person(one).active):
-            return None
-        diff.set("active", False, True)
-        return Action.REACTIVATE, "it is active in the source"
-    stays = user.values.get("keep_active") or elsewhere or not user.active
-    if stays or rule_for(work.rules, leaving).action != "deactivate":
-        return None
-    diff.set("active", True, False)
-    return Action.DEACTIVATE, _LEAVING[leaving]
+def _came_back(one: Candidate) -> bool:
+    return one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
 
 
-_LEAVING = {
-    "disabled": "the source says it is disabled",
-    OUT_OF_SCOPE: "the mapping's scope does not include it any more",
-}
+@dataclass(slots=True)
+class _Course:
+    """What a record means for whether its user is active, and the link that remembers it."""
+
+    decided: tuple[Action, str] | None
+    way: Way
 
 
-def _leaving(one: Candidate) -> str | None:
-    if not one.mapped.in_scope:
-        return OUT_OF_SCOPE
-    return "disabled" if _person(one).active is False else None
+def _course(work: Context, one: Candidate, known: Known) -> _Course:
+    user, mine = known.user, work.precedence.connection
+    verdicts = [verdict(each) for each in known.said]  # this record's own comes last
+    decided = decide(user, verdicts, work.precedence, mine if _returns(one, user) else None)
+    reason = leaving(one.mapped)
+    if reason is None or verdicts[-1].stand is not Stand.LEAVES or not user.active:
+        return _Course(decided, Way(LinkState.ALIVE, reason or ""))
+    rule = rule_for(work.rules, reason)
+    clock = tick(one.link, reason, rule, work.now)
+    if clock.due:
+        return _Course(decided, Way(LinkState.ALIVE, reason))
+    way = Way(LinkState.LEAVING, reason, clock)
+    if decided and clock.ticked:
+        sentence = f"{SENTENCES[reason]}, {waits(rule, clock)}"
+        return _Course((Action.MISS, sentence), way)
+    return _Course(None, way)
+
+
+def _returns(one: Candidate, user: Entity) -> bool:
+    """Whether a record of the user that was away, or out of scope, is back."""
+    link = one.link
+    if link is None or link.entity != user.id or not one.mapped.in_scope:
+        return False
+    there = link.state in (LinkState.ALIVE, LinkState.LEAVING)
+    return not there or link.note == OUT_OF_SCOPE
+
+
+def _is_new(one: Candidate, way: Way) -> bool:
+    """Whether a link says anything else than the one that is stored."""
+    link, item = one.link, one.item
+    if link is None or item is None or link.digest != item.digest:
+        return True
+    stored = (link.state, link.note, link.misses)
+    return stored != (way.state, way.note, way.clock.misses if way.clock else 0)
 
 
 # -- people who are new to this connection ---------------------------------------------------------
@@ -159,21 +165,22 @@ class Placed:
     one: Candidate
     client: ClientRef
     subject: Subject
+    said: Contribution
+    retired: Entity | None
+    """What its record was tied to."""
 
 
-def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> None:
-    placed = [found for one in candidates if (found := _place(work, one, page))]
+def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
+    placed = [found for new in newcomers if (found := _place(work, new, page))]
     if not placed:
         return
-    load_for(work, [(found.one, found.client) for found in placed])
     rules = work.rules.user.match
     subjects = [found.subject for found in placed]
     matches = correlate(Kind.USER, "people", rules, subjects, work.facts)
-    ids = {match.entity for match in matches if match.entity}
-    stored = work.facts.entities(Kind.USER, ids) if ids else {}
-    elsewhere = work.facts.alive_elsewhere(ids) if ids else set()
+    known = _matched(work, placed, matches)
+    load_for(work, [([one.said], one.client) for one in placed])
     for found, match in zip(placed, matches, strict=True):
-        link = _decide(work, found, match, stored, elsewhere, page)
+        link = _decide(work, found, match, known, page)
         if link is not None:
             made = {*claims(Kind.USER, rules, found.subject, match)}
             if found.subject.identities:  # unique, whatever the mapping matches by
@@ -181,9 +188,27 @@ def _plan_newcomers(work: Context, candidates: list[Candidate], page: Page) -> N
             page.out.claims += [(claim, link) for claim in made]
 
 
-def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
+def _matched(work: Context, placed: Sequence[Placed], matches: Sequence[Match]) -> dict[str, Known]:
+    """The users that newcomers were matched with, by the newcomer's key."""
+    ids = {match.entity for match in matches if match.entity}
+    if not ids:
+        return {}
+    stored = work.facts.entities(Kind.USER, ids)
+    pairs = [
+        (found, stored[match.entity])
+        for found, match in zip(placed, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = together(work, Kind.USER, [(user, found.said) for found, user in pairs])
+    users = [(user, all_said) for (_, user), all_said in zip(pairs, said, strict=True)]
+    homes = with_homes(work, users)
+    return {found.one.key: known for (found, _), known in zip(pairs, homes, strict=True)}
+
+
+def _place(work: Context, new: Newcomer, page: Page) -> Placed | None:
+    one = new.one
     if not one.mapped.in_scope:
-        page.link(one, None, state=LinkState.SKIPPED, note=_scope_note(one))
+        page.link(one, None, way=Way(LinkState.SKIPPED, "out of the mapping's scope"))
         return None
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)
@@ -194,15 +219,15 @@ def _place(work: Context, one: Candidate, page: Page) -> Placed | None:
         page.quarantine(one, "no_client", message, ("organization",))
         return None
     wanted = keys.keys(Kind.USER, one.mapped.values)
-    return Placed(one, client, Subject(wanted, client.id, client.new, _person(one).identities))
+    subject = Subject(wanted, client.id, client.new, _person(one).identities)
+    return Placed(one, client, subject, _said(work, one), new.retired)
 
 
 def _decide(
     work: Context,
     found: Placed,
     match: Match,
-    stored: dict[UUID, Entity],
-    elsewhere: set[UUID],
+    known: dict[str, Known],
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the person was set aside."""
@@ -211,31 +236,22 @@ def _decide(
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
         page.quarantine(one, "ambiguous_user", match.why, (match.rule,), rivals)
         return None
-    if match.situation is Situation.NEW or match.entity not in stored:
-        return _create(work, one, found.client, page, match, None, found.subject.keys)
-    user = stored[match.entity]
+    if match.situation is Situation.NEW or one.key not in known:
+        return _create(work, found, page, match)
     if not work.rules.mapping.user.adopt:
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
-        page.quarantine(one, "exists_locally", message, (match.rule,), user.id.hex)
+        page.quarantine(one, "exists_locally", message, (match.rule,), known[one.key].user.id.hex)
         return None
-    return _update(work, one, user, found.client, page, match, user.id in elsewhere)
+    return _update(work, one, known[one.key], page, match)
 
 
 NEW = Match(Situation.NEW)
 
 
-def _create(
-    work: Context,
-    one: Candidate,
-    client: ClientRef,
-    page: Page,
-    match: Match,
-    retired: UUID | None,
-    keys: dict[str, str] | None = None,
-) -> int:
-    site = site_of(work, one, client, None, page)
+def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
+    one, client, retired = found.one, found.client, found.retired
     values = created_values(one.mapped)
-    values["site"] = site.hex
+    values["site"] = site_of(work, [found.said], client, None, page).hex
     if identities := _free_identities(one, page):
         values["identities"] = identities
     reason = "new: nobody here has any of its keys"
@@ -243,12 +259,10 @@ def _create(
         reason = "its key is back: the user that was retired"
     elif match.rivals:
         reason = f"new, and perhaps a re-created account: {match.why}"
-    change = creation(
-        one, retired or new_id(), client.id, values, reason, revives=retired is not None
-    )
+    change = creation(one, client.id, values, reason, retired)
     if match.rivals:
         change.effects |= Effect.RECREATED
-    change.keys = keys
+    change.keys = found.subject.keys
     return page.link(one, change.entity, page.change(change))
 
 
@@ -258,6 +272,14 @@ def _create(
 def _person(candidate: Candidate) -> Person:
     assert isinstance(candidate.record, Person)
     return candidate.record
+
+
+def _said(work: Context, one: Candidate) -> Contribution:
+    """What the record says, with where it places the person."""
+    mine, client, person = contribution(work, one), _client_of(work, one), _person(one)
+    mine.client = client.id if client else None
+    mine.site = work.directory.sites.get(person.location) if person.location else None
+    return mine
 
 
 def _client_of(work: Context, one: Candidate) -> ClientRef | None:
@@ -271,10 +293,6 @@ def _unknown_client(work: Context, one: Candidate) -> tuple[str, str, tuple[str,
         message = "the client that it names is not here, or waits for a decision itself"
         return ("unknown_client", message, ("organization",))
     return None
-
-
-def _scope_note(one: Candidate) -> str:
-    return "" if one.mapped.in_scope else "out of the mapping's scope"
 
 
 def _free_identities(one: Candidate, page: Page) -> list[list[str]]:

@@ -1,13 +1,17 @@
-"""Which values a record changes on an entity, and which it must leave alone."""
+"""Whose value stands: what all records of an entity say together, field by field."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from syncd.changes import OWNERS, Effect
-from syncd.entities import KEY_FIELDS, LOCAL, Entity
-from syncd.mapping.fields import KindRules, Mapped
+from syncd.entities import KEY_FIELDS, Entity, Kind
+from syncd.mapping.contributions import Contribution
+
+Rank = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,28 +19,48 @@ class Precedence:
     """Whose value stands when several connections give one: earlier in the list wins.
 
     `orders` maps "default" or "user.phone" to connection names; unlisted connections come after
-    the listed ones, and among those the one that gave the value first keeps it.
+    the listed ones, in the order of `seniority`: the one that was used first before the others.
     """
 
     connection: str
-    orders: dict[str, list[str]]
+    """The one whose run it is."""
+    orders: Mapping[str, Sequence[str]]
+    seniority: Mapping[str, int] = field(default_factory=dict)
 
-    def yields_to(self, owner: str | None, kind: str, name: str) -> bool:
-        """True if a value of this connection must not replace one that `owner` gave."""
-        if owner in (None, LOCAL, self.connection):  # local and no override: it was released
-            return False
-        order = self.orders.get(f"{kind}.{name}") or self.orders.get("default", [])
-        if self.connection not in order:
-            return True
-        return owner in order and order.index(owner) < order.index(self.connection)
+    def rank(self, connection: str | None, kind: Kind, name: str) -> Rank:
+        """Lower ranks win."""
+        order = self.orders.get(f"{kind}.{name}") or self.orders.get("default", ())
+        if connection in order:
+            return (0, order.index(connection))
+        return (1, self.seniority.get(connection or "", sys.maxsize))
+
+    def ordered(
+        self, said: Sequence[Contribution], kind: Kind, name: str = "*"
+    ) -> Sequence[Contribution]:
+        """Contributions, the one whose value stands first; two of one connection by their place."""
+        if len(said) < 2:
+            return said
+        return sorted(said, key=lambda one: (self.rank(one.connection, kind, name), one.place))
+
+    def has_own_order(self, kind: Kind, name: str) -> bool:
+        """Whether the field has an order of its own."""
+        return f"{kind}.{name}" in self.orders
+
+    def has_orders_of(self, kind: Kind) -> bool:
+        """Whether any field of the kind has an order of its own."""
+        return any(key.startswith(f"{kind}.") for key in self.orders)
+
+    def authorities(self, kind: Kind) -> Sequence[str]:
+        """The connections that alone decide who is active, the first that knows the entity."""
+        return self.orders.get(f"{kind}.active", ())
 
 
 @dataclass(slots=True)
 class Difference:
     """Fields before and after, and what else a guard must count."""
 
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
     effects: int = 0
 
     def __bool__(self) -> bool:
@@ -46,37 +70,113 @@ class Difference:
         self.before[name] = before
         self.after[name] = after
 
-    def takes_over(self, name: str, owner: str) -> None:
-        """Note that another connection owned the value, so that an undo can give it back."""
-        self.before.setdefault(OWNERS, {})[name] = owner
+    def note_owners(self, before: dict[str, str], after: dict[str, str]) -> None:
+        """Whose values were and are, where that is not the writer: for provenance and undo."""
+        if before:
+            self.before[OWNERS] = before
+        if after:
+            self.after[OWNERS] = after
+
+    def only(self, names: Collection[str]) -> Difference:
+        """What of it concerns these fields."""
+        left = Difference(effects=self.effects)
+        for mine, whole in ((left.before, self.before), (left.after, self.after)):
+            mine.update((name, value) for name, value in whole.items() if name in names)
+            owners = {n: who for n, who in whole.get(OWNERS, {}).items() if n in names}
+            if owners:
+                mine[OWNERS] = owners
+        return left
 
 
-def difference(
-    entity: Entity, mapped: Mapped, rules: KindRules, precedence: Precedence
-) -> Difference:
-    """What `mapped` changes on `entity`, `active` left out: that is decided apart."""
-    diff = Difference({}, {})
-    current = entity.values
-    for name, value in mapped.values.items():
-        if current.get(name) != value and name != "active":
-            if name in rules.when_create:
-                continue
-            if name in rules.when_empty and current.get(name) is not None:
-                continue
-            _set(diff, entity, name, value, precedence)
-    for name in mapped.cleared:
-        if current.get(name) is not None and name not in rules.when_create:
-            _set(diff, entity, name, None, precedence)
-    keys = KEY_FIELDS[entity.kind]
-    if any(name in keys for name in diff.after if diff.before[name] is not None):
+def difference(entity: Entity, said: Sequence[Contribution], precedence: Precedence) -> Difference:
+    """What all living records of the entity together change on it.
+
+    A person's own value stays; else the first connection's that has one; else the value that is
+    there stays with its owner, unless the owner, or one before it, says that it is blank. Whether a
+    user is active is decided apart.
+    """
+    diff, kind = Difference(), entity.kind
+    speaking = [one for one in said if one.speaks]
+    ordered = [(one, one.mapped, _passing(one, kind)) for one in precedence.ordered(speaking, kind)]
+    has_orders = len(ordered) > 1 and precedence.has_orders_of(kind)
+    values, owned = entity.values.get, entity.provenance.get
+    default, writer = owned("*"), precedence.connection
+    gave: dict[str, str] = {}
+    took: dict[str, str] = {}
+    for name in _names(speaking):
+        if name in entity.overrides or (name == "active" and kind is Kind.USER):
+            continue
+        here = ordered
+        if has_orders and precedence.has_own_order(kind, name):
+            wanted = precedence.ordered(speaking, kind, name)
+            here = sorted(ordered, key=lambda one: wanted.index(one[0]))
+        current, owner = values(name), owned(name) or default
+        for one, mapped, passing in here:
+            value = mapped.values.get(name)  # type: ignore[union-attr]  # who speaks was mapped
+            if value is not None and name not in passing:
+                winner: str | None = one.connection
+                break
+        else:
+            value, winner = _left(entity, name, [one for one, _, _ in here], precedence)
+        if value == current:
+            if winner is not None and owner is not None and winner != owner:
+                gave[name], took[name] = owner, winner
+            continue
+        diff.set(name, current, value)
+        if current is not None and owner is not None and owner != writer:
+            gave[name] = owner
+        if winner is not None and winner != writer:
+            took[name] = winner
+    diff.note_owners(gave, took)
+    keys = KEY_FIELDS[kind]
+    if any(diff.before.get(name) is not None for name in diff.after if name in keys):
         diff.effects |= Effect.KEY_CHANGE
     return diff
 
 
-def _set(diff: Difference, entity: Entity, name: str, value: Any, precedence: Precedence) -> None:
-    owner = entity.owner(name) if entity.values.get(name) is not None else None
-    if name in entity.overrides or precedence.yields_to(owner, entity.kind, name):
-        return
-    diff.set(name, entity.values.get(name), value)
-    if owner is not None and owner != precedence.connection:
-        diff.takes_over(name, owner)
+def _passing(one: Contribution, kind: Kind) -> frozenset[str]:
+    """The fields that it says something of at certain moments only."""
+    rules = one.field_rules(kind)
+    return rules.when_create | rules.when_empty
+
+
+def _names(said: Sequence[Contribution]) -> Iterable[str]:
+    """The fields that anybody says anything of."""
+    if len(said) == 1 and said[0].mapped and not said[0].mapped.cleared:
+        return said[0].mapped.values
+    names: dict[str, None] = {}
+    for one in said:
+        if one.mapped:
+            names.update(dict.fromkeys(one.mapped.values))
+            names.update(dict.fromkeys(one.mapped.cleared))
+    return names
+
+
+def _left(
+    entity: Entity, name: str, ordered: Sequence[Contribution], precedence: Precedence
+) -> tuple[Any, str | None]:
+    """The value, and its owner, of a field that nobody has a lasting value for."""
+    value = entity.values.get(name)
+    owner = entity.provenance.get(name) or entity.provenance.get("*")
+    cleared = _cleared_by(ordered, name)
+    if value is not None and cleared:
+        first = precedence.rank(cleared.connection, entity.kind, name)
+        if first <= precedence.rank(owner, entity.kind, name):
+            value = None
+    return (value, owner) if value is not None else _fallback(ordered, entity.kind, name)
+
+
+def _cleared_by(ordered: Sequence[Contribution], name: str) -> Contribution | None:
+    """The first that says that the field is blank on purpose."""
+    return next((one for one in ordered if one.mapped and name in one.mapped.cleared), None)
+
+
+def _fallback(ordered: Sequence[Contribution], kind: Kind, name: str) -> tuple[Any, str | None]:
+    """The first value that is meant for a blank field, unless one before it wants it blank."""
+    for one in ordered:
+        if one.mapped is None or name in one.mapped.cleared:
+            break
+        value = one.mapped.values.get(name)
+        if value is not None and name in one.field_rules(kind).when_empty:
+            return value, one.connection
+    return None, None

@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact
+from syncd.changes import LinkFact, Tie, Tied
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-
-
-class Tie(NamedTuple):
-    """A link of this connection and stream to an entity, under another key."""
-
-    key: str
-    alive: bool
-
 
 KeyTuple = tuple[str, ...]
 
@@ -45,7 +37,17 @@ class Facts(Protocol):
 
     def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]: ...
 
-    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]: ...
+    def tied(self, kind: Kind, ids: Collection[UUID]) -> list[Tied]:
+        """The records that are, or were, tied to the entities; none where this partition alone
+        ever tied any.
+        """
+        ...
+
+    def entities_of(
+        self, places: Collection[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], UUID]:
+        """Whom the records at these places (partition, stream, key) are tied to."""
+        ...
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from syncd.changes import LinkState
-from syncd.entities import FIELDS, KEY_FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
 
@@ -74,9 +74,10 @@ class _Dump:
     def _content(self, kind: Kind, row: Row[Any]) -> dict[str, Any]:
         stored = row._asdict()
         content = {name: value for name in FIELDS[kind] if (value := stored[name]) is not None}
-        for name in ("custom", "provenance", "overrides", "role"):
+        for name in ("custom", "overrides", "role"):
             if value := stored.get(name):
                 content[f"@{name}"] = self._with_names(value) if name == "overrides" else value
+        content["@owners"] = _owners(row.provenance, content, row.custom or {})
         if kind is not Kind.CLIENT:
             content["@client"] = self.named[row.client_id]
         if kind is Kind.USER:
@@ -142,6 +143,17 @@ class _Dump:
             moved = {"bought": row.bought_delta, "assigned": row.assigned_delta}
             content = {"user": self.named.get(row.user_id), **moved}
             yield _line("ledger", pools[row.pool_id], content)
+
+
+def _owners(
+    provenance: dict[str, str], content: dict[str, Any], custom: dict[str, str]
+) -> dict[str, list[str]]:
+    """Whose each value is, by owner: the same however it came to be written down."""
+    names = [*(name for name in content if name[0] != "@"), *(CUSTOM + name for name in custom)]
+    owners: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        owners[provenance.get(name) or provenance.get("*", "")].append(name)
+    return owners
 
 
 def _place(link: Row[Any]) -> str:

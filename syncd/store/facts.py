@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,30 +19,10 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
-
-LIVING = (LinkState.ALIVE, LinkState.MISSED)
+from syncd.store.ties import Ties
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
-
-
-class StoreTie(NamedTuple):
-    """A link of one connection and stream to an entity."""
-
-    key: str
-    alive: bool
-
-
-class Turns(Protocol):
-    """Which links of a stream a plan turns, before it is applied."""
-
-    def vanishing(self, keys: list[str]) -> set[str]:
-        """Which of these living keys it takes away."""
-        ...
-
-    def returning(self, keys: list[str]) -> set[str]:
-        """Which of these dead keys it brings back."""
-        ...
 
 
 class OtherTie(NamedTuple):
@@ -50,21 +30,22 @@ class OtherTie(NamedTuple):
 
     digest: bytes | None
     entity: UUID | None
+    state: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it ties something that was not taken back."""
+        return self.entity is not None and self.state != LinkState.UNDONE
 
 
-class StoreFacts:
+class StoreFacts(Ties):
     """Facts for one step. Ask within `with facts.open():`; each opening is one read transaction."""
 
     def __init__(self, database: Database, connection: int, partition: int, step: int) -> None:
-        self.database = database
-        self.connection = connection
-        self.partition = partition
+        super().__init__(database, connection, partition)
         self.step = step
-        self._conn: Connection | None = None
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
-        self.turns: Turns | None = None
-        """What this very plan makes of the links of the stream that is planned."""
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -83,11 +64,6 @@ class StoreFacts:
             yield
         finally:
             self._conn = None
-
-    @property
-    def conn(self) -> Connection:
-        assert self._conn is not None, "ask within `with facts.open():`"
-        return self._conn
 
     def settled(
         self, stream: str, keys: Sequence[str], states: Sequence[LinkState]
@@ -128,10 +104,10 @@ class StoreFacts:
     def other_ties(self, stream: str, keys: Sequence[str]) -> dict[str, OtherTie]:
         """What is known of keys that are not settled by a living link of their own."""
         c = t.link.c
-        query = sa.select(c.key, c.digest, c.entity_id)
+        query = sa.select(c.key, c.digest, c.entity_id, c.state)
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
-            row[0]: OtherTie(row[1], row[2])
+            row[0]: OtherTie(row[1], row[2], row[3])
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
@@ -146,24 +122,19 @@ class StoreFacts:
         """The links of the keys that have one, in this partition."""
         c = t.link.c
         query = sa.select(
-            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at
-        )
+            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at,
+            c.note, c.digest,
+        )  # fmt: skip
         query = query.where(c.partition_id == self.partition, c.stream == stream)
         return {
-            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *row[3:])
+            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *tuple(row)[3:])
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
 
     def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The stored items of the keys that have one."""
-        c = t.item.c
-        query = sa.select(c.key, c.raw).where(c.partition_id == self.partition, c.stream == stream)
-        return {
-            row[0]: row[1]
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
-        }
+        return self._raws(self.partition, stream, keys)
 
     def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]:
         """Stored entities by id, retired ones too."""
@@ -208,53 +179,6 @@ class StoreFacts:
                 )
             )
             if (identity := Identity(row[0], row[1])) in identities
-        }
-
-    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, StoreTie]:
-        """Which of the entities this connection links, or once linked, in this stream."""
-        c = t.link.c
-        query = (
-            sa.select(c.entity_id, c.key, c.state, c.partition_id)
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .where(t.partition.c.connection_id == self.connection, c.stream == stream)
-            .where(c.state != LinkState.UNLINKED)
-        )
-        ties: dict[UUID, StoreTie] = {}
-        for chunk in bulk.chunks(list(ids)):
-            rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
-            own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
-            turned = self._turned(own)
-            for entity, key, state, partition in rows:
-                alive = state in LIVING
-                if partition == self.partition and key in turned:
-                    alive = not alive
-                if alive or entity not in ties:
-                    ties[entity] = StoreTie(key, alive)
-        return ties
-
-    def _turned(self, own: dict[str, bool]) -> set[str]:
-        """Which keys this plan takes away or brings back; `own`: key to whether it is alive."""
-        living = [key for key, alive in own.items() if alive]
-        dead = [key for key, alive in own.items() if not alive]
-        turned: set[str] = set()
-        if self.turns and living:
-            turned |= self.turns.vanishing(living)
-        if self.turns and dead:
-            turned |= self.turns.returning(dead)
-        return turned
-
-    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
-        """Which of the entities another connection's living link keeps."""
-        c = t.link.c
-        query = (
-            sa.select(c.entity_id)
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .where(t.partition.c.connection_id != self.connection, c.state == LinkState.ALIVE)
-        )
-        return {
-            row[0]
-            for chunk in bulk.chunks(list(ids))
-            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
         }
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
@@ -327,6 +251,11 @@ class StoreFacts:
         """How many links of the stream are in these states and own their item."""
         sql, given = self._living_sql("count(*)", stream, states)
         return int(bulk.fetch(self.conn, sql, given)[0][0])
+
+    def running(self, stream: str) -> list[str]:
+        """The keys of links whose clock runs, and that own their item."""
+        sql, given = self._living_sql("key", stream, (LinkState.MISSED, LinkState.LEAVING))
+        return [key for (key,) in bulk.fetch(self.conn, f"{sql} order by key", given)]
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""

@@ -89,6 +89,11 @@ class Runs(Holds):
         ).first()
         return ConnectionRow(*row) if row else None
 
+    def seniority(self, conn: Connection) -> dict[str, int]:
+        """The order in which connections were used for the first time: lower came first."""
+        c = t.connection.c
+        return {row[0]: row[1] for row in conn.execute(sa.select(c.name, c.id))}
+
     def set_connection_state(
         self, conn: Connection, connection: int, state: str, reason: str | None
     ) -> None:

@@ -207,6 +207,15 @@ link = sa.Table(
     sqlite_with_rowid=False,
 )
 
+_its_clock_runs = link.c.state.in_(("missed", "leaving"))
+sa.Index(
+    "ix_link_clock",
+    link.c.partition_id,
+    link.c.stream,
+    sqlite_where=_its_clock_runs,
+    postgresql_where=_its_clock_runs,
+)
+
 item = sa.Table(
     "item",
     metadata,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from uuid import UUID
 
 from syncd.entities import Kind
 from syncd.errors import Interrupted
@@ -23,6 +22,10 @@ indexes again and again; one huge one would keep other writers waiting.
 """
 
 MatchRules = dict[Kind, tuple[tuple[str, ...], ...]]
+
+
+class _Company(Exception):
+    """Another run began while a batch was written as if nobody else were at work."""
 
 
 @dataclass(slots=True)
@@ -69,25 +72,34 @@ class Application:
 
         def work(conn: Transaction) -> int:
             target.withheld = set(withheld)  # a repeated attempt begins as the first did
+            target.careful = target.careful or self.runs.others_wrote_since(conn, self.run)
             if self.lease:
                 self.lease.hold(self.database, conn)
             pages = draft.batch(conn, number, BATCH)
-            return sum(self._apply_page(conn, target, draft, page) for page in pages)
+            stale = sum(self._apply_page(conn, target, draft, page) for page in pages)
+            if not target.careful and self.runs.others_wrote_since(conn, self.run):
+                raise _Company
+            return stale
 
-        return self.database.transact(work)
+        try:
+            return self.database.transact(work)
+        except _Company:
+            target.careful = True
+            return self.database.transact(work)
 
     def _target(self) -> Target:
         partition = self.lease.partition if self.lease else None
-
-        def look(conn: Transaction) -> tuple[bool, set[UUID]]:
-            others = self.runs.others_wrote_since(conn, self.run)
-            return others, Draft(self.database, self.step).withheld(conn)
-
-        others, withheld = self.database.query(look)
-        careful = self.careful or others
+        withheld = self.database.query(lambda conn: Draft(self.database, self.step).withheld(conn))
         return Target(
-            self.database, self.step, partition, self.connection, self.rules, careful, withheld
-        )  # fmt: skip
+            self.database,
+            self.step,
+            self.run,
+            partition,
+            self.connection,
+            self.rules,
+            self.careful,
+            withheld,
+        )
 
     def _apply_page(self, conn: Transaction, target: Target, draft: Draft, number: int) -> int:
         page = draft.page(conn, number)

@@ -5,16 +5,22 @@ A value that a person set is an *override*: it stands whatever sources say, unti
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
+from syncd.mapping.active import decide, verdict
+from syncd.mapping.contributions import Speakers
+from syncd.mapping.hearing import others_of
 from syncd.mapping.names import ALIASES
+from syncd.mapping.values import Difference, Precedence, difference
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.entities import load_entities
+from syncd.store.facts import StoreFacts
 from syncd.store.target import edits
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine
@@ -47,17 +53,47 @@ def set_values(
 
 
 def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: str) -> Outcome:
-    """Give fields back to the sources: the values stay until a source says otherwise."""
+    """Give fields back to the sources: what they last said stands at once. Where none says
+    anything, the value stays until one does.
+    """
     stored = _stored(engine, kind, entity)
     names = [ALIASES[kind].get(given, given) for given in fields] or list(stored.overrides)
     unset = [name for name in names if name not in stored.overrides]
     if unset or not names:
         which = ", ".join(unset) or "nothing"
         raise UsageError(f"{which} is not set by hand here; set: {_list(stored.overrides)}")
-    before = {OVERRIDES: {name: stored.overrides[name] for name in names}}
-    after = {OVERRIDES: dict.fromkeys(names)}
+    diff = _said_by_sources(engine, stored, names)
+    before = {OVERRIDES: {name: stored.overrides[name] for name in names}, **diff.before}
+    after = {OVERRIDES: dict.fromkeys(names), **diff.after}
     change = _change(stored, Action.UPDATE, f"released by {actor}", before, after)
     return _apply(engine, actor, [change])
+
+
+def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Difference:
+    """What the sources together say of fields that were set by hand."""
+    free = replace(
+        stored, overrides={n: one for n, one in stored.overrides.items() if n not in names}
+    )
+    seniority = engine.database.query(engine.runs.seniority)
+    precedence = Precedence(LOCAL, engine.settings.precedence, seniority)
+    listener = _Listener(StoreFacts(engine.database, 0, 0, 0), engine.speaker)
+    with listener.facts.open():
+        said = others_of(listener, stored.kind, [stored.id], []).get(stored.id, [])
+    diff = difference(free, said, precedence).only(names)
+    if stored.kind is Kind.USER and "active" in names:
+        decided = decide(free, [verdict(one) for one in said], precedence)
+        if decided:
+            diff.set("active", stored.active, not stored.active)
+    return diff
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Hears every source: a person's own edit belongs to no partition."""
+
+    facts: StoreFacts
+    speakers: Speakers
+    partition: int = 0
 
 
 def add_user(

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Context
 from syncd.entities import Kind
+from syncd.errors import ConfigError
+from syncd.mapping.contributions import Speaker
 from syncd.mapping.fields import Rules, compile_mapping
 from syncd.mapping.rules import Mapping
 from syncd.settings import ConnectionSettings, Settings
@@ -58,6 +60,7 @@ class Engine:
     runs: Runs
     report: Report = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    _speakers: dict[str, Speaker | None] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, report: Report = _silent, *, check: bool = True) -> Engine:
@@ -87,6 +90,18 @@ class Engine:
         except ValidationError as error:
             raise raw.explain(error, Mapping) from None
         return compile_mapping(mapping)
+
+    def speaker(self, name: str) -> Speaker | None:
+        """How a connection's stored items are understood; None where it is not configured, or not
+        rightly: nobody can tell what its records say then.
+        """
+        if name not in self._speakers:
+            try:
+                streams = self.connector(name).streams()
+                self._speakers[name] = Speaker({s.name: s.parse for s in streams}, self.rules(name))
+            except ConfigError:
+                self._speakers[name] = None
+        return self._speakers[name]
 
     def fingerprint(self, name: str) -> str:
         """Of the configuration that a cursor was made with: another one voids the cursor."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncd.changes import LinkState, Overrun
+from syncd.changes import LinkState, LinkWrite, Overrun
 from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.store import counts
 from syncd.store.database import Transaction
 from syncd.store.holds import HoldRow
-from syncd.sync.step import PAGE_OF_SETTLING, Step
+from syncd.sync.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +67,24 @@ def _is_empty(step: Step) -> bool:
 
 def _confirm_misses(step: Step, conn: Transaction) -> None:
     """Make first misses what they become when a person approves: deactivations."""
+    missed = step.draft.misses(conn)
+    if not missed:
+        return
     for page in step.draft.pages(conn):
-        if page.source_page != PAGE_OF_SETTLING:
-            continue
-        missed = {
-            page.first_seq + link.change
-            for link in page.body.links
-            if link.state == LinkState.MISSED and link.change >= 0
-        }
-        if missed:
+        here = {at for at in range(page.first_seq, page.next_seq) if at in missed}
+        if here:
             page.body.links = [
-                link._replace(state=LinkState.GONE) if link.state == LinkState.MISSED else link
+                _confirmed(link) if page.first_seq + link.change in here else link
                 for link in page.body.links
             ]
             step.draft.rewrite(conn, page)
-            step.draft.make_deactivations(conn, missed, "; an approval confirms it now")
+            step.draft.make_deactivations(conn, here, "; an approval confirms it now")
+
+
+def _confirmed(link: LinkWrite) -> LinkWrite:
+    """A link whose clock ran, as it is once that has run out."""
+    gone = link.state == LinkState.MISSED
+    return link._replace(state=LinkState.GONE if gone else LinkState.ALIVE)
 
 
 def hold(step: Step, verdict: Verdict, conn: Transaction) -> int:

@@ -17,7 +17,8 @@ from syncd.entities import KEY_FIELDS
 from syncd.errors import MappingFailed
 from syncd.failpoints import reach
 from syncd.mapping import guard
-from syncd.mapping.page import Item, digests
+from syncd.mapping.clocks import running
+from syncd.mapping.page import Item
 from syncd.store.database import Transaction
 from syncd.store.hashes import missing
 from syncd.sync.repeats import resolve_repeats
@@ -55,6 +56,7 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
         return
     with step.facts.open():
         links = step.facts.links(stream.name, list(waiting.pages))
+        step.reads[stream.name].ticked.update(running(links))
         decisions = step.planner.plan(
             stream.name, stream.parse, waiting.items, links, has_quarantine
         )
@@ -135,7 +137,7 @@ def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]
     with step.facts.open():
         step.stop_if_cancelled()
         has_quarantine = step.facts.has_quarantine(stream.name)
-        items = _items(step, raws)
+        items = step.items(raws)
         links = {}
         if step.reads[stream.name].reconsidered:
             links = step.facts.links(stream.name, [item.key for item in items])
@@ -168,11 +170,6 @@ def _plan_quarantined(step: Step, stream: Stream) -> None:
 def _plan_again(step: Step, stream: Stream, raws: list[tuple[str, bytes]]) -> Decisions:
     links = step.facts.links(stream.name, [key for key, _ in raws])
     failures = step.planner.failures  # of what this read held: what still fails is not news
-    decisions = step.planner.plan(stream.name, stream.parse, _items(step, raws), links)
+    decisions = step.planner.plan(stream.name, stream.parse, step.items(raws), links)
     step.planner.failures = failures
     return decisions
-
-
-def _items(step: Step, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
-    found = digests(step.digest_key, [raw for _, raw in raws])
-    return [Item(key, raw, digest) for (key, raw), digest in zip(raws, found, strict=True)]

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
 
-from syncd.changes import Decisions, LinkState, Quarantined
+from syncd.changes import Decisions, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
 from syncd.failpoints import reach
+from syncd.mapping.clocks import running
+from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Item, digests
 from syncd.mapping.page import Page as Decided
@@ -194,7 +196,8 @@ def _sort_odd(
 ) -> Sorted:
     """Tell apart what is not settled by a living link: changed, new, or tied some other way.
 
-    Whoever is linked to no entity (out of scope so far) is a newcomer and waits like others.
+    Whoever is linked to nobody that we keep (out of scope so far, or undone) is a newcomer and
+    waits like others.
     """
     step, stream = reading.step, reading.stream
     strangers = [item.key for item in odd if item.key not in settled]
@@ -203,7 +206,7 @@ def _sort_odd(
     changed, newcomers = [], []
     for item in odd:
         tie = ties.get(item.key)
-        if item.key in settled or (tie and tie.digest != item.digest and tie.entity):
+        if item.key in settled or (tie and tie.digest != item.digest and tie.is_kept):
             changed.append(item)
         elif tie is None or tie.digest != item.digest:
             newcomers.append((item.key, item.raw))
@@ -233,7 +236,8 @@ def _plan_tombstones(
     aside = step.facts.quarantined(stream.name, list(dropped))
     decided.out.healed += [(stream.name, key) for key in aside]
     links = step.facts.links(stream.name, list(dropped))
-    dead = [one for one in links.values() if one.state in (LinkState.ALIVE, LinkState.MISSED)]
+    step.reads[stream.name].ticked.update(running(links))
+    dead = [one for one in links.values() if one.state in LIVING]
     plan_gone(step.context, stream.name, dead, "deleted", decided)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
 from syncd.connectors.base import Deletes, Stream
 from syncd.failpoints import reach
+from syncd.mapping.active import DELETED
+from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Page
 from syncd.mapping.sites import fallback_site
@@ -24,11 +26,12 @@ SWEPT_AT_ONCE = 50_000
 
 
 def settle(step: Step) -> None:
-    """Default sites, then the sweep: after a complete read only."""
+    """Default sites, then clocks and the sweep: after a complete read only."""
     _add_main_sites(step)
     reach("settle.sites")
     if is_proven(step):
         for stream in step.ended:
+            _tick(step, stream)
             _sweep(step, stream)
             reach("settle.sweep")
     reach("settle.ended")
@@ -160,10 +163,34 @@ def absence_tells(step: Step, stream: Stream) -> bool:
     return full and step.connector.deletes(stream) is Deletes.ABSENCE
 
 
-def sweepable(stream: Stream) -> tuple[LinkState, ...]:
+def sweepable(stream: Stream) -> Sequence[LinkState]:
     """The states of links that a sweep looks at."""
     people = stream.name == "people"
-    return (LinkState.ALIVE, LinkState.MISSED) if people else (LinkState.ALIVE,)
+    return LIVING if people else (LinkState.ALIVE,)
+
+
+def _tick(step: Step, stream: Stream) -> None:
+    """Plan again whose clock runs although the read said nothing new of them: who is there speaks
+    for itself; of who is not, only a deletion was ever said.
+    """
+    name = stream.name
+    with step.facts.open():
+        running = step.facts.running(name)
+        absent: set[str] = set()
+        if running and absence_tells(step, stream):
+            absent.update(missing(running, step.draft.seen(step.facts.conn, name)))
+    todo = [key for key in running if key not in absent | step.reads[name].ticked]
+    for start in range(0, len(todo), step.batch):
+        keys = todo[start : start + step.batch]
+        with step.facts.open():
+            links = step.facts.links(name, keys)
+            deleted, page = [one for one in links.values() if one.note == DELETED], Page()
+            plan_gone(step.context, name, deleted, DELETED, page)
+            there = [key for key, one in links.items() if one.state is LinkState.LEAVING]
+            items = step.items([*step.facts.raws(name, there).items()])
+            decisions = step.planner.plan(name, stream.parse, items, links, quarantined=False)
+        step.store(name, PAGE_OF_SETTLING, page.out)
+        step.store(name, PAGE_OF_SETTLING, decisions)
 
 
 def _sweep(step: Step, stream: Stream) -> None:

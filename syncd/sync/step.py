@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from syncd.changes import Decisions, Quarantined
 from syncd.connectors.base import Connector, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
-from syncd.mapping.page import Context
+from syncd.mapping.page import Context, Item, digests
 from syncd.mapping.planner import Planner
 from syncd.store.database import Database, Transaction
 from syncd.store.draft import Draft
@@ -57,6 +57,8 @@ class StreamRead:
     """Keys that one page held twice with different content."""
     refused: array[int] = field(default_factory=lambda: array("q"))
     """Where a key may not repeat: hashes of keys that came without any item."""
+    ticked: set[str] = field(default_factory=set)
+    """Keys of leavers that this read said something of: their clocks were looked at."""
     misfits: array[int] = field(default_factory=lambda: array("q"))
     """Flat: page, hash of key and of bytes of linked items that could not be planned. Without them
     two items of one key, of which one is set aside and one settled, look equal.
@@ -113,6 +115,11 @@ class Step:
         self.write(lambda conn: self.draft.add(conn, stream, source_page, decisions))
         self.draft.advance(decisions)
         self.count(decisions)
+
+    def items(self, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
+        """Keys and bytes as items, with their digests."""
+        found = digests(self.digest_key, [raw for _, raw in raws])
+        return [Item(key, raw, digest) for (key, raw), digest in zip(raws, found, strict=True)]
 
     def count(self, decisions: Decisions) -> None:
         """Remember what a stored page held, for the run's report."""

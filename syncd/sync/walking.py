@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from syncd.connectors.base import Partition
 from syncd.errors import (
@@ -93,12 +94,15 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
+_Start: TypeAlias = tuple[float, dict[str, str], Partition, int, dict[str, int]]
+
+
 def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     rules = engine.rules(name)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> tuple[float, dict[str, str], Partition, int]:
+    def start(conn: Transaction) -> _Start:
         lease.hold(engine.database, conn)
         draft.clear(conn)
         fingerprint = engine.fingerprint(name)
@@ -108,11 +112,13 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
         now = engine.database.now(conn).timestamp()
-        return now, cursors, Partition(key, shown), connection
+        seniority = engine.runs.seniority(conn)
+        return now, cursors, Partition(key, shown), connection, seniority
 
-    now, cursors, partition, connection = engine.database.transact(start)
+    now, cursors, partition, connection, seniority = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
-    context = Context(rules, facts, Precedence(name, engine.settings.precedence), now)  # type: ignore[arg-type]
+    precedence = Precedence(name, engine.settings.precedence, seniority)
+    context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)
     return Step(
         row.id,
         row.run,

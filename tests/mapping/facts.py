@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, LinkState
+from syncd.changes import LinkFact, LinkState, Tie, Tied
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.view import Tie
 from syncd.records import Identity
 
 Want = tuple["UUID | None", tuple[str, ...]]
@@ -23,7 +22,8 @@ class FakeFacts:
     stored: dict[UUID, Entity] = field(default_factory=dict)
     linked: dict[tuple[str, str], LinkFact] = field(default_factory=dict)
     identities: dict[Identity, UUID] = field(default_factory=dict)
-    elsewhere: set[UUID] = field(default_factory=set)
+    others: list[Tied] = field(default_factory=list)
+    """Records of other connections."""
     planned: dict[tuple[UUID, str], str | None] = field(default_factory=dict)
     """Keys that this plan gives to linked users."""
 
@@ -62,6 +62,11 @@ class FakeFacts:
     ) -> None:
         self.linked[stream, key] = LinkFact(key, state, kind, entity, 0, None)
 
+    def tie_elsewhere(self, entity: UUID, state: LinkState = LinkState.ALIVE) -> None:
+        """Another connection, which is not configured here, has a record of the user."""
+        tie = Tied(entity, "other", 99, "people", "x", state, "", "people", None)
+        self.others.append(tie)
+
     # -- answering ---------------------------------------------------------------------------------
 
     def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
@@ -98,8 +103,13 @@ class FakeFacts:
             if where == stream and link.entity in ids
         }
 
-    def alive_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
-        return self.elsewhere & set(ids)
+    def tied(self, kind: Kind, ids: Collection[UUID]) -> list[Tied]:
+        return [one for one in self.others if one.entity in ids]
+
+    def entities_of(
+        self, places: Collection[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], UUID]:
+        return {}
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         return {

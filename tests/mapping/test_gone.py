@@ -60,8 +60,8 @@ NOTHING = (None, None)
         (["2 reads"], 1, 1.5 * HOUR, DUE),
         (["3 reads"], 1, 1.5 * HOUR, WAITS),
         (["7 days"], 0, None, WAITS),
-        (["7 days"], 5, 6.9 * DAY, WAITS),
-        (["7 days"], 5, 7.1 * DAY, DUE),
+        (["7 days"], 1, 6.9 * DAY, NOTHING),  # there is nothing left to count
+        (["7 days"], 1, 7.1 * DAY, DUE),
         (["7 days", "9 reads"], 5, 7.1 * DAY, WAITS),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_clock_runs_from_the_first_miss(
 ) -> None:
     state = LinkState.MISSED if misses else LinkState.ALIVE
     missed_at = None if since is None else NOW - since
-    link = LinkFact("ada", state, Kind.USER, ada, misses, missed_at)
+    link = LinkFact("ada", state, Kind.USER, ada, misses, missed_at, note="absent")
 
     assert plan(world, link, {"action": "deactivate", "after": after}) == wanted
 
@@ -88,9 +88,9 @@ def test_nobody_leaves_who_is_kept_for_another_reason(world: FakeFacts, ada: UUI
     user, rule = world.stored[ada], {"action": "deactivate", "after": []}
     assert plan(world, link, rule) == DUE
 
-    world.elsewhere = {ada}
+    world.tie_elsewhere(ada)
     assert plan(world, link, rule) == KEPT
-    world.elsewhere = set()
+    world.others.clear()
 
     user.values["keep_active"] = True
     assert plan(world, link, rule) == KEPT
@@ -109,7 +109,9 @@ def test_nobody_leaves_who_is_kept_for_another_reason(world: FakeFacts, ada: UUI
 )
 def test_a_client_or_site_is_only_marked(world: FakeFacts, stream: str, kind: Kind) -> None:
     """A41"""
-    link = LinkFact("acme", LinkState.ALIVE, kind, world.client("Acme"), 0, None)
+    acme = world.client("Acme")
+    place = acme if kind is Kind.CLIENT else world.site(acme, "Hall")
+    link = LinkFact("acme", LinkState.ALIVE, kind, place, 0, None)
 
     assert plan(world, link, {"action": "deactivate", "after": []}, stream) == KEPT
 

@@ -265,7 +265,7 @@ def test_who_lives_on_in_another_source_does_not_leave(
     world: FakeFacts, acme: UUID, main: UUID
 ) -> None:
     ada = world.user(acme, main, "Ada", "ada", email="ada@acme.example")
-    world.elsewhere = {ada}
+    world.tie_elsewhere(ada)
 
     assert Bench(world).people(who("Ada", active=False)).changes == []
 

@@ -30,3 +30,15 @@ def source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Source:
     desk.connect("people", "memory", {})
     desk.reload()
     return made
+
+
+@pytest.fixture
+def sources(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> dict[str, Source]:
+    """Three providers in memory, each read by the connection of its name."""
+    made = {name: Source() for name in ("entra", "xero", "hr")}
+    monkeypatch.setattr(base, "find", lambda name: made[name].connector())
+    for name in made:
+        desk.connect(name, name, {})
+    (desk.folder / "connections" / "people.toml").unlink()
+    desk.reload()
+    return made

@@ -15,6 +15,7 @@ from syncd import settings
 from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.entities import load_entities
 from syncd.store.undone import Wanted
 from syncd.sync import connections, deciding, editing, flow, undo_parts, undoing
 from syncd.sync.engine import Engine
@@ -127,6 +128,27 @@ class Desk:
             self.write(rows)
         return flow.sync(self.engine, "people", actor="tester", **options)
 
+    def sync_each(self, *names: str) -> list[Outcome]:
+        """Sync these connections, one after the other."""
+        return [flow.sync(self.engine, name, actor="tester") for name in names]
+
+    def prefer(self, **orders: list[str]) -> None:
+        """Write [precedence]; `user_phone` is the field "user.phone"."""
+        lines = [f'"{key.replace("_", ".", 1)}" = {_toml(names)}' for key, names in orders.items()]
+        self.precedence = "[precedence]\n" + "\n".join(lines) + "\n"
+        self.reload()
+
+    def owners(self, name: str) -> dict[str, str | None]:
+        """Whose each value of a user is."""
+        one = self.user(name).id
+        with self.database.read() as conn:
+            entity = load_entities(self.database, conn, Kind.USER, [one])[one]
+        return {field: entity.owner(field) for field in entity.values}
+
+    def release(self, name: str, *fields: str) -> Outcome:
+        """Give fields of a user back to the sources."""
+        return editing.release(self.engine, Kind.USER, self.user(name).id, [*fields], "boss")
+
     def plan(self, rows: Iterable[Row] | None = None) -> Outcome:
         return self.sync(rows, mode="plan")
 
@@ -154,8 +176,8 @@ class Desk:
         )
         return undoing.undo(self.engine, run, "boss", wanted)
 
-    def resume(self) -> None:
-        connections.resume(self.engine, "people", "boss")
+    def resume(self, name: str = "people") -> None:
+        connections.resume(self.engine, name, "boss")
 
     def set(self, name: str, **values: object) -> Outcome:
         """Edit a user by hand."""

@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, edits, identities, rows
+from syncd.store.target import check, edits, identities, locks, rows
 
 LINK_COLUMNS = (
     "digest",
@@ -47,11 +47,13 @@ ITEM_KEY = ("partition_id", "stream", "key")
 class Target:
     """Where one step writes. `partition` is None for local edits, which have no links.
 
-    `careful`: others may have written since the plan was made, so creations are checked as well.
+    `careful`: others may have written since the plan was made, so creations are checked as well,
+    and whether another source has something new to say of an entity.
     """
 
     database: Database
     step: int
+    run: int
     partition: int | None
     connection: str
     rules: check.Rules
@@ -63,10 +65,12 @@ class Target:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes, page.body.creations)
+        locks.take(self.database, conn, changes, page.body, careful=self.careful)
+        spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored, self.connection)
         stale = self._stale(changes, stored, facts)
+        stale.update(check.overheard(changes, spoken_of))
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
@@ -75,7 +79,7 @@ class Target:
         self._create(conn, page.body.creations)
         self._entities(conn, changes, stored, stale, born_with)
         reach("apply.batch.entities")
-        self._links(conn, _unsettled(page.body.links, shortened), stale)
+        self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
         edits.unsettle(self.database, conn, [one.entity for one in undone if one.after])
         reach("apply.batch.links")
@@ -111,22 +115,11 @@ class Target:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    def _lock(
-        self, conn: Connection, changes: Sequence[Change], creations: dict[Kind, list[list[Any]]]
-    ) -> None:
-        """One writer per client at a time; SQLite has one writer anyway."""
-        if self.database.dialect != "postgresql":
-            return
-        clients = {one.client.int for one in changes if one.client}
-        for kind, given in creations.items():
-            at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
-            clients |= {int(client, 16) for client in {row[at] for row in given}}
-        numbers = sorted({client % (1 << 63) for client in clients})
-        if not numbers:
-            return
-        conn.exec_driver_sql(
-            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
-        )
+    def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
+        """Entities of which another source says something that the plan did not know."""
+        if not self.careful or facts is None:
+            return set()
+        return facts.spoken_of_since({one.entity for one in links if one.entity}, self.run)
 
     def _stale(
         self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
@@ -205,29 +198,34 @@ class Target:
         stale: dict[int, str],
         born_with: Sequence[tuple[int, str, str, Any]],
     ) -> None:
-        updates: dict[Kind, list[list[Any]]] = defaultdict(list)
-        touched: dict[Kind, set[str]] = defaultdict(set)
-        concerned: list[Change] = []
-        for place, change in enumerate(changes):
-            if place in stale or not change.after or creates(change):
-                continue
-            if change.action is not Action.MISS:
-                row = rows.changed(stored[change.entity], change, self.connection)
-                updates[change.kind].append([*row, change.entity])
-                touched[change.kind] |= rows.touched(change)
-            if "identities" in change.after or "identities" in change.before:
-                concerned.append(change)
+        due = [
+            change
+            for place, change in enumerate(changes)
+            if place not in stale and change.after and not creates(change)
+        ]
         for kind in Kind:
-            self._update(conn, kind, updates[kind], touched[kind])
+            self._update(conn, kind, [one for one in due if one.kind is kind], stored)
+        concerned = [one for one in due if "identities" in one.after or "identities" in one.before]
         identities.write(self.database, conn, concerned, born_with, self.connection)
 
     def _update(
-        self, conn: Connection, kind: Kind, full: list[list[Any]], touched: set[str]
+        self,
+        conn: Connection,
+        kind: Kind,
+        changes: Sequence[Change],
+        stored: dict[UUID, Entity],
     ) -> None:
-        """Set what some row touches and nothing else: each index left alone is time saved."""
+        """Set what some change touches and nothing else: each index left alone is time saved."""
+        if not changes:
+            return
+        touched: set[str] = set().union(*map(rows.touched, changes))
         places = [at for at, name in enumerate(rows.COLUMNS[kind]) if name in touched]
         columns = tuple(rows.COLUMNS[kind][at] for at in places)
-        values = [[*(row[at] for at in places), row[-1]] for row in full]
+        keys_too = any(name.startswith("key_") for name in columns)
+        values = []
+        for one in changes:
+            row = rows.changed(stored[one.entity], one, self.connection, keys_too=keys_too)
+            values.append([*(row[at] for at in places), one.entity])
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     # -- links and items ---------------------------------------------------------------------------
@@ -363,11 +361,18 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     return stored
 
 
-def _unsettled(links: list[LinkWrite], changes: Collection[int]) -> list[LinkWrite]:
-    """The links, those of the changes at these places to be looked at again by the next run."""
-    if not changes:
+def _unsettled(
+    links: list[LinkWrite], changes: Collection[int], entities: Collection[UUID]
+) -> list[LinkWrite]:
+    """The links, those of the changes at these places, and of these entities, to be looked at again
+    by the next run.
+    """
+    if not changes and not entities:
         return links
-    return [one._replace(digest=None) if one.change in changes else one for one in links]
+    return [
+        one._replace(digest=None) if one.change in changes or one.entity in entities else one
+        for one in links
+    ]
 
 
 def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:

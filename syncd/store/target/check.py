@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,16 @@ def broken_updates(
     return broken
 
 
+def overheard(changes: Sequence[Change], spoken_of: Collection[UUID]) -> dict[int, str]:
+    """Places of changes that did not know what another source says by now, each with why."""
+    why = "another source's record of it changed after the plan was made"
+    return {
+        place: why
+        for place, change in enumerate(changes)
+        if change.entity in spoken_of and change.rule != UNDO
+    }
+
+
 def trim_undoing(
     changes: Sequence[Change], stored: dict[UUID, Entity], connection: str
 ) -> dict[int, str]:
@@ -74,6 +84,11 @@ def differing(change: Change, entity: Entity, connection: str) -> list[str]:
         name
         for name, before in change.before.items()
         if name not in (OWNERS, OVERRIDES, "identities") and _current(entity, name) != before
+    ]
+    fields += [
+        name
+        for name, before in change.before.get(OWNERS, {}).items()
+        if name not in change.after and entity.owner(name) != before
     ]
     fields += _set_since(change, entity)
     if change.rule == UNDO:

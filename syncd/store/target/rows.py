@@ -69,8 +69,10 @@ def _all_owned_by(connection: str) -> str:
     return json_text({"*": connection})
 
 
-def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
-    """The row of a stored entity with the change in force."""
+def changed(entity: Entity, change: Change, connection: str, *, keys_too: bool = True) -> list[Any]:
+    """The row of a stored entity with the change in force; without its keys, which take the most
+    time, where nobody wants them.
+    """
     after = change.after
     values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
     client = UUID(hex=after["client"]) if after.get("client") else entity.client
@@ -80,13 +82,19 @@ def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     overrides = _overrides(entity, after)
     provenance = json_text(_provenance(entity, change, connection))
     retired = bool(after.get("retired", entity.retired))
-    return _row(change.kind, client, site, values, provenance, overrides, None, retired)
+    known = None if keys_too else _NO_KEYS
+    return _row(change.kind, client, site, values, provenance, overrides, known, retired)
+
+
+_NO_KEYS: dict[str, str] = {}
 
 
 def touched(change: Change) -> set[str]:
     """The columns that a change of a stored entity may set."""
     columns = {"provenance"}
     for name in change.after:
+        if name == OWNERS:
+            continue
         columns.add(_COLUMN_OF.get(name, "custom" if name.startswith(CUSTOM) else name))
         if name in KEY_FIELDS[change.kind]:
             columns.add(f"key_{name}")
@@ -142,15 +150,15 @@ def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _provenance(entity: Entity, change: Change, connection: str) -> dict[str, str]:
-    """Who owns each value from now on: the writer, or on an undo whoever owned it before."""
+    """Who owns each value from now on: the writer, or whom the change names."""
     owners = dict(entity.provenance)
     given = change.after.get(OWNERS) or {}
     fields = [name for name in change.after if name not in SPECIAL]
     if not owners:
         owners = {"*": connection}
-    for name in fields:
+    for name in dict.fromkeys([*fields, *given]):
         owner = given.get(name, connection)
-        if change.after[name] is None:  # what is blank is nobody's
+        if name in change.after and change.after[name] is None:  # what is blank is nobody's
             owners.pop(name, None)
         elif owner != owners.get("*"):
             owners[name] = owner

@@ -12,7 +12,15 @@ _serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Create the two tables."""
+    """Create the two tables, and an index of links whose clock runs."""
+    runs = sa.text("state in ('missed', 'leaving')")
+    op.create_index(
+        "ix_link_clock",
+        "link",
+        ["partition_id", "stream"],
+        sqlite_where=runs,
+        postgresql_where=runs,
+    )
     op.create_table(
         "decision",
         sa.Column("partition_id", _serial, nullable=False),

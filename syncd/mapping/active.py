@@ -1,0 +1,122 @@
+"""Whether a user is active: what the records of all its sources say together.
+
+A record that is gone, disabled or out of scope takes its user away only where its mapping's rule
+says so, its clock has run out, and no other source still has the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+from syncd.changes import Action, LinkState
+from syncd.entities import Entity, Kind
+from syncd.mapping.contributions import LIVING, Contribution
+from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.rules import GoneRule
+from syncd.mapping.values import Precedence
+
+DISABLED, OUT_OF_SCOPE = "disabled", "out_of_scope"
+ABSENT, DELETED = "absent", "deleted"
+
+SENTENCES = {
+    ABSENT: "a complete read did not mention it",
+    DELETED: "the source says it was deleted",
+    DISABLED: "the source says it is disabled",
+    OUT_OF_SCOPE: "the mapping's scope does not include it any more",
+}
+
+
+class Stand(Enum):
+    """What one record means for whether its user is active."""
+
+    ACTIVE = auto()  # it says so
+    PRESENT = auto()  # it is there, and says nothing else
+    SILENT = auto()  # it is gone, and its rule keeps the user as it is
+    LEAVES = auto()  # it is gone, disabled or out of scope, and its rule takes the user away
+
+
+class Verdict(NamedTuple):
+    """What a record means, and for a leaving one why."""
+
+    connection: str
+    stand: Stand
+    reason: str = ""
+
+
+def rule_for(rules: Rules, reason: str) -> GoneRule:
+    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope."""
+    rule: GoneRule = getattr(rules.mapping.gone, reason)
+    return rule
+
+
+def leaving(mapped: Mapped) -> str | None:
+    """Why a record that is there speaks for leaving, if it does."""
+    if not mapped.in_scope:
+        return OUT_OF_SCOPE
+    return DISABLED if mapped.values.get("active") is False else None
+
+
+def verdict(one: Contribution) -> Verdict:
+    """What a stored record means. While its clock runs it is as good as any that is there."""
+    if one.state not in LIVING:
+        return _gone(one.connection, one.rules, one.reason, Stand.SILENT)
+    if one.state is not LinkState.ALIVE or one.mapped is None:
+        return Verdict(one.connection, Stand.PRESENT)
+    if reason := leaving(one.mapped):
+        return _gone(one.connection, one.rules, reason, Stand.PRESENT)
+    says = one.mapped.values.get("active") is True
+    return Verdict(one.connection, Stand.ACTIVE if says else Stand.PRESENT)
+
+
+def _gone(connection: str, rules: Rules | None, reason: str, kept: Stand) -> Verdict:
+    known = rules is not None and reason in SENTENCES
+    if known and rules and rule_for(rules, reason).action == "deactivate":
+        return Verdict(connection, Stand.LEAVES, reason)
+    return Verdict(connection, kept, reason)
+
+
+def decide(
+    user: Entity,
+    verdicts: Sequence[Verdict],
+    precedence: Precedence,
+    returning: str | None = None,
+) -> tuple[Action, str] | None:
+    """Deactivate or reactivate, and why; None: as it is. `returning`: the connection whose record
+    was gone, or out of scope, and is back.
+    """
+    if "active" in user.overrides:
+        return None
+    decisive = _decisive(verdicts, precedence)
+    stands = {one.stand for one in decisive}
+    if user.active:
+        going = [one for one in decisive if one.stand is Stand.LEAVES]
+        kept = user.values.get("keep_active") or stands & {Stand.ACTIVE, Stand.PRESENT}
+        return (Action.DEACTIVATE, SENTENCES[going[-1].reason]) if going and not kept else None
+    back = any(one.connection == returning and one.stand is Stand.PRESENT for one in decisive)
+    if Stand.ACTIVE in stands or back:
+        return Action.REACTIVATE, "it is active in the source"
+    return None
+
+
+def why_kept(user: Entity, verdicts: Sequence[Verdict]) -> str:
+    """Why a user stays active although a record of it is gone."""
+    if not user.active:
+        return "it is inactive already"
+    if user.values.get("keep_active"):
+        return "it is flagged to be kept active"
+    if "active" in user.overrides:
+        return "a person set whether it is active"
+    for one in verdicts:
+        if one.stand in (Stand.ACTIVE, Stand.PRESENT):
+            return f"another source still has it: {one.connection}"
+    return "another source decides who is active"
+
+
+def _decisive(verdicts: Sequence[Verdict], precedence: Precedence) -> Sequence[Verdict]:
+    """The verdicts of the authority, where one is named and knows the user; else all of them."""
+    for name in precedence.authorities(Kind.USER):
+        if own := [one for one in verdicts if one.connection == name]:
+            return own
+    return verdicts

@@ -1,0 +1,154 @@
+"""What all sources say about one entity: each of its records, under its own connection's mapping.
+
+A stored item is parsed and mapped again whenever somebody else's record of the same entity is
+planned; nothing of it is stored twice, and an edited mapping counts at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from syncd.changes import LinkState, Tied
+from syncd.entities import Kind
+from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
+from syncd.mapping.names import RECORDS
+from syncd.mapping.view import Facts, SiteRef
+from syncd.records import Person, Record, Reject
+
+Parse = Callable[[bytes], "Sequence[Record | Reject]"]
+
+LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
+"""The states in which a record's last word still counts."""
+
+
+class Speaker(NamedTuple):
+    """How a connection's stored items are read, by stream, and what they mean."""
+
+    parse: Mapping[str, Parse]
+    rules: Rules
+
+
+Speakers = Callable[[str], "Speaker | None"]
+"""The speaker for a connection; None where it is not configured, or not rightly."""
+
+Place = tuple[int, str, str]
+"""Partition, stream and key."""
+
+
+class Listener(Protocol):
+    """Whoever wants to know what is said; `partition` is its own, 0 for none."""
+
+    @property
+    def facts(self) -> Facts: ...
+    @property
+    def speakers(self) -> Speakers: ...
+    @property
+    def partition(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Contribution:
+    """What one record says, or said, about its entity. `mapped` None: nobody can tell.
+
+    `reason`: why its link is going or gone. `client`, `site`: where the record itself places a
+    person. `item`: what is read and mapped when somebody wants to know what it says.
+    """
+
+    connection: str
+    place: Place
+    state: LinkState
+    reason: str
+    rules: Rules | None
+    record: Record | None = None
+    mapped: Mapped | None = None
+    client: UUID | None = None
+    site: SiteRef | None = None
+    item: tuple[Parse, bytes] | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether its values count."""
+        return self.mapped is not None and self.mapped.in_scope and self.state in LIVING
+
+    def heard(self, kind: Kind) -> Contribution:
+        """Itself, read and mapped."""
+        if self.item is not None and self.rules is not None:
+            parse, raw = self.item
+            self.record = _record(parse(raw), RECORDS[kind], self.place[2])
+            self.mapped = _mapped(self.rules, self.record)
+            self.item = None
+        return self
+
+    def field_rules(self, kind: Kind) -> KindRules:
+        """The rules that made its values."""
+        assert self.rules is not None
+        return self.rules.of(kind)
+
+
+def of_others(
+    work: Listener, kind: Kind, ids: Collection[UUID], own: Iterable[tuple[str, str]]
+) -> dict[UUID, list[Contribution]]:
+    """The records of entities other than `own`, (stream, key) of this partition; not heard yet."""
+    tied = work.facts.tied(kind, ids)
+    if not tied:
+        return {}
+    mine = {(work.partition, stream, key) for stream, key in own}
+    found: dict[UUID, list[Contribution]] = defaultdict(list)
+    for one in tied:
+        if (one.partition, one.stream, one.key) not in mine:
+            found[one.entity].append(_of(work.speakers(one.connection), one))
+    return found
+
+
+def find_homes(work: Listener, said: Iterable[Contribution]) -> None:
+    """Look up the clients and sites that people's records of other partitions name."""
+    people = [(one, one.record) for one in said if isinstance(one.record, Person)]
+    wanted = {
+        (one.place[0], stream, key)
+        for one, person in people
+        for stream, key in (
+            ("organizations", person.organization),
+            ("locations", person.location),
+        )
+        if key
+    }
+    if not wanted:
+        return
+    tied = work.facts.entities_of(wanted)
+    sites = work.facts.entities(Kind.SITE, set(tied.values()))
+    for one, person in people:
+        partition = one.place[0]
+        one.client = tied.get((partition, "organizations", person.organization or ""))
+        home = sites.get(tied.get((partition, "locations", person.location or ""), UUID(int=0)))
+        if home is not None and home.client is not None and not home.retired:
+            one.site = SiteRef(home.id, home.client)
+
+
+def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
+    parse = speaker.parse.get(tie.holder) if speaker else None
+    return Contribution(
+        tie.connection,
+        (tie.partition, tie.stream, tie.key),
+        tie.state,
+        tie.note,
+        speaker.rules if speaker else None,
+        item=(parse, tie.raw) if parse and tie.raw is not None and tie.state in LIVING else None,
+    )
+
+
+def _record(found: Sequence[Record | Reject], wanted: type[Record], key: str) -> Record | None:
+    for one in found:
+        if isinstance(one, wanted) and one.key == key:
+            return one
+    return None
+
+
+def _mapped(rules: Rules, record: Record | None) -> Mapped | None:
+    try:
+        return rules.said(record) if record is not None else None
+    except RecordRejected:
+        return None

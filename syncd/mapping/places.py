@@ -1,0 +1,78 @@
+"""What clients, sites and users have in common when their records are planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from syncd.changes import Action, LinkState
+from syncd.entities import Entity, Kind
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import together
+from syncd.mapping.page import Candidate, Context, Page, update
+from syncd.mapping.values import difference
+
+
+class Newcomer(NamedTuple):
+    """A record that is tied to nothing that we keep; `retired`: what it was tied to."""
+
+    one: Candidate
+    retired: Entity | None
+
+
+def sort_out(
+    candidates: Iterable[Candidate], stored: Mapping[UUID, Entity]
+) -> tuple[list[Newcomer], list[tuple[Candidate, Entity]]]:
+    """Newcomers, and the records of what we keep. What is tied to something retired looks anew: in
+    the meantime another source may have made what it belongs to.
+    """
+    newcomers, known = [], []
+    for one in candidates:
+        entity = stored.get(one.link.entity) if one.link and one.link.entity else None
+        if entity is None or entity.retired:
+            newcomers.append(Newcomer(one, entity))
+        else:
+            known.append((one, entity))
+    return newcomers, known
+
+
+def contribution(work: Context, one: Candidate) -> Contribution:
+    """What the record that is being planned says."""
+    return Contribution(
+        work.precedence.connection,
+        (work.partition, one.stream, one.key),
+        LinkState.ALIVE,
+        "",
+        work.rules,
+        one.record,
+        one.mapped,
+    )
+
+
+def said_of(
+    work: Context, kind: Kind, pairs: Sequence[tuple[Candidate, Entity]]
+) -> dict[str, list[Contribution]]:
+    """All that is said of the clients or sites that records belong to, by the record's key."""
+    said = together(work, kind, [(entity, contribution(work, one)) for one, entity in pairs])
+    return {one.key: all_said for (one, _), all_said in zip(pairs, said, strict=True)}
+
+
+def update_place(
+    work: Context,
+    one: Candidate,
+    entity: Entity,
+    said: Sequence[Contribution],
+    page: Page,
+    rule: str = "",
+) -> int:
+    """Decide on the record of a stored client or site; the place of its link."""
+    diff = difference(entity, said, work.precedence)
+    came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
+    if not diff and not rule and not came_back:
+        return page.link(one, entity.id, rule=rule)
+    action = Action.UPDATE if diff else Action.LINK
+    sentence = "it is back in the source" if came_back else "the source says so"
+    change = update(one, entity, diff, action, f"matched by {rule}" if rule else sentence)
+    change.rule = rule
+    return page.link(one, entity.id, page.change(change), rule=rule)
