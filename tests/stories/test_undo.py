@@ -299,14 +299,16 @@ def test_a_word_that_another_took_the_place_of_is_left_alone(desk: Desk) -> None
 def test_a_word_that_was_released_since_is_gone_and_the_value_before_it_comes_back(
     desk: Desk,
 ) -> None:
-    desk.sync([person("Ada", Title="Clerk")])
-    before = desk.living()
-    edit = desk.set("Ada", title="Countess")
-    editing.release(desk.engine, Kind.USER, desk.user("Ada").id, [], "boss")
+    desk.sync([person("Zoe")])
+    desk.add_user("Acme", name="Hand")
+    before = desk.user("Hand").values
+    edit = desk.set("Hand", title="Countess")
+    editing.release(desk.engine, Kind.USER, desk.user("Hand").id, ["title"], "boss")
+    assert desk.user("Hand").values["job_title"] == "Countess"
 
     assert desk.undo(edit.run).state == "succeeded"
 
-    assert desk.living() == before
+    assert desk.user("Hand").values == before
 
 
 def test_a_user_added_by_hand_whom_a_source_has_since_stays(desk: Desk) -> None:
