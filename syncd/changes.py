@@ -193,6 +193,8 @@ class Tied(NamedTuple):
     note: str
     holder: str
     raw: bytes | None
+    silent: frozenset[str] = frozenset()
+    """Fields that an undo took back since the item came: what it says of them does not count."""
 
 
 class LinkWrite(NamedTuple):
