@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ than the one whose run it is; or where nothing but the owner of an equal value c
 """
 OVERRIDES = "@overrides"
 """In `before` and `after` of a change: {field: value that a person set, null for none}."""
+UNDO = "undo"
+"""The rule of a change that takes another one back."""
 DECISION = "@decision"
 """In `before` and `after` of a change: a person's standing word about its record, null for none."""
 ASIDE = "@aside"
@@ -131,6 +134,15 @@ def creates(change: Change) -> bool:
     return change.action is Action.CREATE and not change.effects & _REVIVES
 
 
+def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:
+    """What an undo of a change takes back: the fields it set, be it their value or a person's word;
+    of an entity that it created or revived, all at once: `retired`.
+    """
+    if action == Action.CREATE:
+        return {"retired"}
+    return {*after, *after.get(OVERRIDES, ())} - {OWNERS, OVERRIDES}
+
+
 def gained_identities(change: Change) -> list[list[str]]:
     """(issuer, subject) of each identity that a change gives to its user."""
     return change.after.get("identities") or []
@@ -207,6 +219,8 @@ class LinkWrite(NamedTuple):
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
     counted_at: float | None = None
+    ignore: bool = False
+    """Whether a person wants the record to be ignored from now on."""
     pinned: bool | None = None
     """Whether nobody but a person may change it from now on; None leaves that as it is."""
 

@@ -51,7 +51,11 @@ def runs(
 
 
 def _state(one: RunLine) -> str:
-    return f"{one.state}, undone by {one.undone_by}" if one.undone_by else one.state
+    if one.undone_by:
+        return f"{one.state}, undone by {one.undone_by}"
+    if one.partly_undone_by:
+        return f"{one.state}, partly undone by {', '.join(map(str, one.partly_undone_by))}"
+    return one.state
 
 
 def _say_run(one: RunLine) -> None:
@@ -61,7 +65,7 @@ def _say_run(one: RunLine) -> None:
     say(f"  {_state(one)}{f': {one.reason}' if one.reason else ''}")
     say(f"  from {plain(one.started_at)} to {plain(one.ended_at) or 'now'}")
     if one.undoes:
-        say(f"  takes back run {one.undoes}")
+        say(f"  takes back {'a part of ' if one.undoes_a_part else ''}run {one.undoes}")
     for name, count in one.counts.items():
         if count:
             say(f"  {count:>8} {name}")

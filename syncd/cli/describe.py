@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import ASIDE, DECISION, OVERRIDES, OWNERS, PINNED, RIVALS
+from syncd.changes import ASIDE, DECISION, OVERRIDES, OWNERS, PINNED, RIVALS, Action
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
@@ -22,7 +21,10 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
     yield f"{name}: run {outcome.run} {_ending(outcome)}"
     if reads := _reads(counts):
         yield f"  read        {reads}"
-    yield f"  {_verb(outcome)}  {_changes(counts) or 'nothing'}"
+    undoes = outcome.mode == "undo"
+    yield f"  {_verb(outcome)}  {_changes(counts, but='link' if undoes else '') or 'nothing'}"
+    if undoes and (stays := _counted(counts, "link")):
+        yield f"  stays       {', '.join(stays)}"
     if counts.get("stale"):
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
     if aside := _aside(counts, outcome.mode):
@@ -46,7 +48,9 @@ def _ending(outcome: Outcome) -> str:
 
 def _verb(outcome: Outcome) -> str:
     waits = outcome.state in ("planned", "held") or outcome.code == "rejected"
-    return "would do  " if waits else "did       "
+    if waits:
+        return "would do  "
+    return "took back " if outcome.mode == "undo" else "did       "
 
 
 def _reads(counts: Mapping[str, int]) -> str:
@@ -56,14 +60,20 @@ def _reads(counts: Mapping[str, int]) -> str:
     return ", ".join(reads)
 
 
-def _changes(counts: Mapping[str, int]) -> str:
-    """`create 5 clients, 40 users; update 3 users`."""
-    done: dict[str, list[str]] = defaultdict(list)
-    for name, count in counts.items():
-        if count and is_change(name):
-            action, _, kind = name.partition(" ")
-            done[action].append(some(count, kind))
-    return "; ".join(f"{action} {', '.join(parts)}" for action, parts in done.items())
+def _changes(counts: Mapping[str, int], *, but: str = "") -> str:
+    """`create 5 clients, 40 users; update 3 users`, without one kind of action."""
+    actions = dict.fromkeys(name.partition(" ")[0] for name in counts if is_change(name))
+    done = {action: _counted(counts, action) for action in actions if action != but}
+    return "; ".join(f"{action} {', '.join(parts)}" for action, parts in done.items() if parts)
+
+
+def _counted(counts: Mapping[str, int], action: str) -> list[str]:
+    """`5 clients`, `40 users`: what was done to each kind of entity."""
+    return [
+        some(count, name.partition(" ")[2])
+        for name, count in counts.items()
+        if count and is_change(name) and name.startswith(f"{action} ")
+    ]
 
 
 def _aside(counts: Mapping[str, int], mode: str) -> str:
@@ -81,9 +91,15 @@ def _aside(counts: Mapping[str, int], mode: str) -> str:
 
 def change_lines(change: ChangeLine) -> Iterator[str]:
     """One change: what, who and why, then each field before and after."""
-    yield f"{change.action} {change.kind}  {who(change)}: {plain(change.reason)}"
+    yield f"{_action(change)} {change.kind}  {who(change)}: {plain(change.reason)}"
     for field, before, after in fields(change):
         yield f"    {field}: {quoted(before)} -> {quoted(after)}"
+
+
+def _action(change: ChangeLine) -> str:
+    if change.status == "left out":
+        return f"left out: {change.action}"
+    return "leave" if change.mode == "undo" and change.action == Action.LINK else change.action
 
 
 def origin(change: ChangeLine) -> str:
@@ -144,7 +160,13 @@ def _part(value: Any, part: str) -> Any:
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
     before, after = (side.get(OVERRIDES) or {} for side in (change.before, change.after))
     for name in _names(before, after):
-        yield f"{name} set by hand", before.get(name), after.get(name)
+        was, word = before.get(name), after.get(name)
+        if name == "identities":  # that they are not to change says enough
+            yield f"{name} set by hand", was is not None, word is not None
+        elif (was, word) in ((None, ""), ("", None)):  # both would read as empty
+            yield f"{name} blank by hand", was == "", word == ""
+        else:
+            yield f"{name} set by hand", was, word
 
 
 def _names(*sides: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from syncd.cli import describe, finding, session
 from syncd.cli.advice import advice
 from syncd.cli.console import as_json, plain, quoted, say, talk
 from syncd.cli.session import AsJson, InClient
-from syncd.entities import CUSTOM, FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, Entity, Kind
 from syncd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -199,11 +199,16 @@ def _entity_lines(standing: Standing) -> Iterator[str]:
     yield f"{entity.kind} {plain(entity.values.get('name'))}"
     yield f"  id      {entity.id}"
     if standing.client:
-        yield f"  client  {plain(standing.client.values.get('name'))}"
+        yield f"  client  {plain(standing.client.values.get('name'))}{_by_hand(entity, 'client')}"
     if standing.site:
-        yield f"  site    {plain(standing.site.values.get('name'))}"
+        yield f"  site    {plain(standing.site.values.get('name'))}{_by_hand(entity, 'site')}"
     if entity.retired:
         yield "  retired: its creation was undone; it comes back if its record does"
+
+
+def _by_hand(entity: Entity, name: str) -> str:
+    """That no source may change this, where a person said so."""
+    return "  (set by hand)" if name in entity.overrides else ""
 
 
 def _sign_in_lines(found: Explanation) -> Iterator[str]:
@@ -214,6 +219,8 @@ def _sign_in_lines(found: Explanation) -> Iterator[str]:
         yield f"  {plain(why)}"
     for identity in found.standing.identities:
         yield f"  identity {plain(identity.issuer)} {plain(identity.subject)}"
+    if "identities" in found.standing.entity.overrides:
+        yield "  a person said so: no source adds an identity until `identities` is released"
 
 
 def _value_lines(standing: Standing) -> Iterator[str]:

@@ -134,7 +134,7 @@ class Page:
                 way.note,
                 candidate.owner,
                 clock.counted if clock else None,
-                pinned,
+                pinned=pinned,
             )
         )
         return len(self.out.links) - 1

@@ -79,7 +79,7 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     user = known.user
     diff = difference(user, known.said, work.precedence)
     set_home(work, known, page, diff)
-    if one.mapped.in_scope:
+    if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff)
     course = _course(work, one, known)
     action, reason = _told(match, diff, course)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from syncd.changes import LinkState
 from syncd.errors import Busy, StoreRefused
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -135,6 +136,15 @@ class Runs(Holds):
         c = t.quarantine.c
         query = sa.select(sa.func.count()).where(c.partition_id.in_(partitions))
         return int(conn.execute(query).scalar_one())
+
+    def unsettled(self, conn: Connection, connection: int) -> int:
+        """How many records of the connection are planned again when they are read again."""
+        c = t.link.c
+        present = c.state.not_in((LinkState.MISSED, LinkState.GONE, LinkState.UNLINKED))
+        query = sa.select(sa.func.count()).select_from(t.link)
+        query = query.join(t.partition, t.partition.c.id == c.partition_id)
+        query = query.where(t.partition.c.connection_id == connection, c.digest.is_(None), present)
+        return int(conn.execute(query.where(c.owner == "")).scalar_one())
 
     def notices(self, conn: Connection, step: int) -> list[str]:
         """What a step wants a person to know."""

@@ -266,8 +266,8 @@ def _new_words(ruling: Ruling, cases: Sequence[Case]) -> dict[tuple[str, str], W
 class _Fates:
     """What the plan makes of records, by stream and key."""
 
-    settled: set[tuple[str, str]] = field(default_factory=set)
-    """Tied to somebody, or ignored."""
+    settled: dict[tuple[str, str], UUID | None] = field(default_factory=dict)
+    """Whom they are tied to; None for nobody: they are ignored."""
     aside: dict[tuple[str, str], str] = field(default_factory=dict)
     """Why they still wait."""
 
@@ -317,9 +317,8 @@ def _plan(step: Step, ruling: Ruling, cases: Sequence[Case]) -> _Fates:
     with step.facts.open():
         for page in step.draft.pages(step.facts.conn):
             settled = (LinkState.ALIVE, LinkState.SKIPPED)
-            fates.settled |= {
-                (one.stream, one.key) for one in page.body.links if one.state in settled
-            }
+            links = [one for one in page.body.links if one.state in settled]
+            fates.settled |= {(one.stream, one.key): one.entity for one in links}
             fates.aside |= {(one.stream, one.key): one.message for one in page.body.quarantined}
     return fates
 
@@ -362,7 +361,7 @@ def _ledger(
         words.stored(database, conn, partition, stream, keys),
         load_entities(database, conn, kind, concerned),
         _given(step, concerned, [(stream, key) for key in keys]) if unties else {},
-        frozenset(key for of, key in fates.settled if of == stream),
+        {key: entity for (of, key), entity in fates.settled.items() if of == stream},
         frozenset(answers_review.raws(database, conn, partition, stream, keys)),
     )
 

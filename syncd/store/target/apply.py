@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change, LinkWrite, Quarantined, creates
+from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
 from syncd.store import bulk
@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, locks, rows, words
+from syncd.store.target import check, edits, identities, locks, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -67,7 +67,7 @@ class Target:
         locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
-        trimmed = check.trim_undoing(changes, stored)
+        trimmed = check.trim_undoing(changes, stored, self.connection)
         stale = self._stale(changes, stored, facts)
         stale |= words.overtaken(self.database, conn, self.partition, changes)
         stale.update(check.overheard(changes, spoken_of))
@@ -80,11 +80,13 @@ class Target:
         self._entities(conn, changes, stored, stale, born_with)
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
+        undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
+        edits.unsettle(self.database, conn, [one.entity for one in undone if one.after])
         reach("apply.batch.links")
         self._quarantine(conn, page)
         words.write(self.database, conn, self.step, self.partition, changes, stale)
         self._mark_stale(conn, page.first_seq, stale)
-        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "stale")
+        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
@@ -123,7 +125,7 @@ class Target:
     def _stale(
         self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
     ) -> dict[int, str]:
-        stale = check.broken_updates(changes, stored)
+        stale = check.broken_updates(changes, stored, self.connection)
         if self.careful and facts is not None:
             stale.update(check.taken_keys(changes, self.rules, facts))
         for place, change in enumerate(changes):
@@ -148,7 +150,7 @@ class Target:
         for place, why in identities.trim(self.database, conn, changes, stale).items():
             if not changes[place].after:
                 stale[place] = why
-            elif changes[place].rule == check.UNDO:
+            elif changes[place].rule == UNDO:
                 trimmed[place] = f"{trimmed[place]}; {why}" if place in trimmed else why
             else:
                 shortened[place] = why
@@ -243,12 +245,11 @@ class Target:
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
-        pins = [one for one in old if one.pinned is not None]
-        pinned = [[one.pinned, self.partition, one.stream, one.key] for one in pins]
-        bulk.update(database, conn, table, ("pinned",), pinned)
+        words.pin(database, conn, self.partition, old)
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)
+        edits.ignore(database, conn, self.step, self.partition, [one for one in old if one.ignore])
 
     def _link_row(self, one: LinkWrite) -> tuple[Any, ...]:
         return (
