@@ -659,6 +659,16 @@ def test_a_tombstone_ends_the_waiting_of_an_unlinked_record(desk: Desk, source: 
     assert desk.quarantine() == {}
 
 
+def test_what_a_sync_did_since_the_record_was_looked_at_counts(nina: Desk) -> None:
+    seen = record(nina, "nina")
+    hall = nina.user("Nina Hall").id
+    run_of(say(nina, Verb.LINK, "nina", whom=hall))
+
+    answer = reviewing.decide(nina.engine, Ruling(Verb.IGNORE, "max"), [Case(seen)])
+
+    assert "it is linked to Nina" in refused(answer)
+
+
 def test_a_decision_waits_for_nobody_and_says_that_a_sync_runs(desk: Desk) -> None:
     desk.sync([person("Ada")])
     partition = record(desk, "ada").partition
@@ -771,7 +781,7 @@ def test_many_are_linked_only_where_a_key_proves_whom(desk: Desk) -> None:
     codes = {"cid": "exists_locally", "dee": "exists_locally", "dee2": "exists_locally"}
     assert desk.quarantine() == {**codes, "bob2": "ambiguous_user"}
 
-    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(stream="people"), None)
+    cases, left = suggesting.choose(desk.engine, Verb.LINK, Wanted(stream="people"), None)
 
     assert [(case.record.key, case.entity) for case in cases] == [("cid", desk.user("Cid").id)]
     why = {one.key: told for one, told in left}
@@ -789,7 +799,7 @@ def test_nobody_is_linked_by_a_name_alone(desk: Desk, source: Source) -> None:
     desk.sync()
     assert desk.quarantine()["acme2"] == "same_name"
 
-    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(code="same_name"), None)
+    cases, left = suggesting.choose(desk.engine, Verb.LINK, Wanted(code="same_name"), None)
 
     assert cases == []
     assert [why for _, why in left] == ["no key proves whom it is"]
