@@ -140,7 +140,8 @@ def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:
     """
     if action == Action.CREATE:
         return {"retired"}
-    return {*after, *after.get(OVERRIDES, ())} - {OWNERS, OVERRIDES}
+    named = {*after, *after.get(OVERRIDES, ()), *after.get(OWNERS, ())}
+    return named - {OWNERS, OVERRIDES}
 
 
 def gained_identities(change: Change) -> list[list[str]]:

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from syncd.cli import asking, databases, desk, exits, explaining, reviewing, setup, syncing
+from syncd.cli import (
+    asking,
+    databases,
+    desk,
+    exits,
+    explaining,
+    gaps,
+    leavers,
+    reviewing,
+    setup,
+    syncing,
+)
 from syncd.cli.console import complain, say, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Session
@@ -29,7 +40,7 @@ app = typer.Typer(
 _PANELS = {
     "Begin": (setup.init, setup.check, setup.connectors),
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
-    "Ask": (asking.runs, asking.changes, explaining.explain),
+    "Ask": (asking.runs, asking.changes, explaining.explain, gaps.gaps, leavers.leavers),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

@@ -29,6 +29,8 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
     if aside := _aside(counts, outcome.mode):
         yield f"  quarantine  {aside}"
+    if gaps := _gaps(counts):
+        yield f"  gaps        {gaps}: syncd gaps"
     if outcome.mode in ("plan", "apply") and not counts.get("read people"):
         yield "  nobody      not a single person was read"
     for notice in outcome.notices:
@@ -84,6 +86,14 @@ def _aside(counts: Mapping[str, int], mode: str) -> str:
     if waiting:
         parts.append(f"{waiting} {'now waiting' if fresh else 'still waiting'}")
     return ", ".join(parts)
+
+
+def _gaps(counts: Mapping[str, int]) -> str:
+    people, users = counts.get("people not on the desk", 0), counts.get("users in no source", 0)
+    missing = "1 person of the source is" if people == 1 else f"{people} people of the source are"
+    alone = "1 user on the desk is" if users == 1 else f"{users} users on the desk are"
+    parts = [f"{missing} not on the desk"] if people else []
+    return ", ".join([*parts, f"{alone} in no source"] if users else parts)
 
 
 # -- changes ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from syncd.changes import LinkState
-from syncd.cli import describe, finding, session
+from syncd.cli import describe, finding, leavers, session
 from syncd.cli.advice import advice
 from syncd.cli.console import as_json, plain, quoted, say, talk
 from syncd.cli.session import AsJson, InClient
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from syncd.store.answers_runs import AsideLine, ChangeLine
     from syncd.store.database import Database
     from syncd.sync.engine import Engine
+    from syncd.sync.leavers import Leaver
 
 _STATES = {
     LinkState.ALIVE: "alive",
@@ -52,6 +53,8 @@ class Explanation:
     barred: list[str] = field(default_factory=list)
     decided: list[tuple[Record, str | None]] = field(default_factory=list)
     """Records that a person spoke about or pinned, with whom they named."""
+    leaving: list[Leaver] = field(default_factory=list)
+    """The records by which a user is on the way out."""
 
 
 def explain(
@@ -150,6 +153,8 @@ def _give_up(database: Database, reference: str, client: UUID | None) -> None:
 
 def _add_entity(engine: Engine, meant: Named, found: Explanation) -> None:
     from syncd.store import answers_explain, answers_runs
+    from syncd.store.answers_leavers import Wanted
+    from syncd.sync.leavers import leavers as going
 
     database = engine.database
     found.standing = answers_explain.standing(database, meant.kind, meant.id)
@@ -157,6 +162,7 @@ def _add_entity(engine: Engine, meant: Named, found: Explanation) -> None:
     found.changes = answers_runs.changes(database, answers_runs.Asked(entity=meant.id, limit=0))
     if meant.kind is Kind.USER:
         found.barred = answers_explain.barred(found.standing)
+        found.leaving = going(engine, Wanted(user=meant.id)).lines
     for name in dict.fromkeys(source.connection for source in found.sources):
         if rules := _match_rules(engine, name, meant.kind):
             found.rules[name] = answers_explain.correlated(database, found.standing.entity, rules)
@@ -181,6 +187,7 @@ def _told(found: Explanation) -> Iterator[str]:
         yield from _entity_lines(found.standing)
         if found.standing.entity.kind is Kind.USER:
             yield from _sign_in_lines(found)
+            yield from _leaving_lines(found.leaving)
         yield from _value_lines(found.standing)
     for source in found.sources:
         yield from _source_lines(source, _rule_of(source, found))
@@ -221,6 +228,11 @@ def _sign_in_lines(found: Explanation) -> Iterator[str]:
         yield f"  identity {plain(identity.issuer)} {plain(identity.subject)}"
     if "identities" in found.standing.entity.overrides:
         yield "  a person said so: no source adds an identity until `identities` is released"
+
+
+def _leaving_lines(leaving: list[Leaver]) -> Iterator[str]:
+    for one in leaving:
+        yield f"on the way out: {'; '.join(leavers.lines(one))}"
 
 
 def _value_lines(standing: Standing) -> Iterator[str]:
@@ -354,6 +366,7 @@ def _as_data(found: Explanation) -> dict[str, Any]:
         }
         if entity.kind is Kind.USER:
             told["sign_in"] = {"possible": not found.barred, "reasons": found.barred}
+            told["leaving"] = [leavers.as_data(one) for one in found.leaving]
     told["sources"] = [
         {**one._asdict(), "matched_by": _rule_of(one, found), "raw": _item(one.raw)}
         for one in found.sources

@@ -257,7 +257,8 @@ def _edited_since(
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
-        .where(r.mode.in_(LASTING), c.action != Action.DECIDE, database.among(c.entity_id, ids))
+        .where(c.action != Action.DECIDE)
+        .where(r.mode.in_(LASTING), database.among(c.entity_id, ids))
     )  # fmt: skip
     rows = conn.execute(query).all()
     undos = undo_steps(conn, {row.run for row in rows})

@@ -20,6 +20,11 @@ LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
 TELLING = (*LIVING, LinkState.GONE)
 """The states of links that say something about their entity."""
 
+_LAID_ASIDE = sa.and_(t.link.c.digest.is_(None), t.connection.c.state != "active")
+"""What an undo unsettled does not speak until its paused connection is resumed, or another source's
+run would do again what was taken back.
+"""
+
 _ITS_ITEM = sa.and_(
     *(t.link.c[name] == t.item.c[name] for name in ("partition_id", "stream", "key"))
 )
@@ -98,7 +103,7 @@ class Ties:
         query = (
             sa.select(
                 c.entity_id, t.connection.c.name, c.partition_id, c.stream, c.key, c.state, c.note,
-                c.owner, i.raw,
+                c.owner, sa.case((_LAID_ASIDE, None), else_=i.raw).label("raw"),
             )
             .join(t.partition, t.partition.c.id == c.partition_id)
             .join(t.connection, t.connection.c.id == t.partition.c.connection_id)

@@ -81,7 +81,8 @@ class Target:
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
-        edits.unsettle(self.database, conn, [one.entity for one in undone if one.after])
+        values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
+        edits.unsettle(self.database, conn, values)
         reach("apply.batch.links")
         self._quarantine(conn, page)
         words.write(self.database, conn, self.step, self.partition, changes, stale)
@@ -240,8 +241,8 @@ class Target:
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database = t.link, self.database
         columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
-        rows = [(*self._link_row(one), bool(one.pinned)) for one in new]
-        bulk.insert(database, conn, table, columns, rows)
+        made = [(*self._link_row(one), bool(one.pinned)) for one in new]
+        bulk.insert(database, conn, table, columns, made)
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
