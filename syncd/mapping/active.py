@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from syncd.changes import Action, LinkState
+from syncd.changes import OUT_OF_SCOPE, Action, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.rules import GoneRule
 from syncd.mapping.values import Precedence
 
-DISABLED, OUT_OF_SCOPE = "disabled", "out_of_scope"
-ABSENT, DELETED = "absent", "deleted"
+ABSENT, DELETED, DISABLED = "absent", "deleted", "disabled"
 
 SENTENCES = {
     ABSENT: "a complete read did not mention it",

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import PERSON, Action, LinkState, Situation, gained_identities
-from syncd.entities import Entity, Kind
-from syncd.mapping.active import (
+from syncd.changes import (
     OUT_OF_SCOPE,
-    SENTENCES,
-    Stand,
-    decide,
-    leaving,
-    rule_for,
-    verdict,
+    PERSON,
+    Action,
+    LinkState,
+    Situation,
+    gained_identities,
 )
+from syncd.entities import Entity, Kind
+from syncd.mapping.active import SENTENCES, Stand, decide, leaving, rule_for, verdict
 from syncd.mapping.clocks import tick, waits
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.hearing import together
@@ -213,7 +212,7 @@ def _place(work: Context, new: Newcomer, named: dict[UUID, Entity], page: Page) 
     """`named`: users whom people named, who tell a client where a record does not."""
     one = new.one
     if not one.mapped.in_scope:
-        page.link(one, None, way=Way(LinkState.SKIPPED, "out of the mapping's scope"))
+        page.link(one, None, way=Way(LinkState.SKIPPED, OUT_OF_SCOPE))
         return None
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)

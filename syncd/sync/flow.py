@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,7 @@ from syncd.sync.engine import Engine, calm_collector
 from syncd.sync.reviewing import finish_left_over
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
-__all__ = ["Outcome", "close", "sync", "work_on"]
+__all__ = ["Outcome", "close", "resume_or_open", "sync", "walk", "work_on"]
 
 
 def sync(
@@ -31,13 +32,18 @@ def sync(
     _refuse_paused(row)
     connector = engine.connector(name)
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
-    run = _resume_or_open(engine, row, connector, mode, actor)
+    run = resume_or_open(engine, row, mode, actor, lambda: _partitions(engine, name, connector))
+    return walk(engine, name, run, full=full)
+
+
+def walk(engine: Engine, name: str, run: int, *, full: bool = False, remark: str = "") -> Outcome:
+    """Take every due step of an open run through its phases, and close the run."""
     reach("run.opened")
     due = _due(engine, run)
     threads = max(1, min(engine.settings.engine.threads, len(due)))
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
-    return close(engine, run)
+    return close(engine, run, remark)
 
 
 def _refuse_paused(row: ConnectionRow) -> None:
@@ -48,15 +54,21 @@ def _refuse_paused(row: ConnectionRow) -> None:
         )
 
 
-def _resume_or_open(
-    engine: Engine, row: ConnectionRow, connector: Connector[Any], mode: str, actor: str
+def resume_or_open(
+    engine: Engine,
+    row: ConnectionRow,
+    mode: str,
+    actor: str,
+    find: Callable[[], Sequence[Partition]],
 ) -> int:
-    """The run that a crash left open, or a new one with a step for each partition."""
+    """The run that a crash left open, or a new one with a step for each partition; `find` is asked
+    for those, and may raise, before the run is there.
+    """
     finish_left_over(engine, row.name)
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and _take_over(engine, left[0], left[1], mode):
         return left[0]
-    partitions = _partitions(engine, row.name, connector)
+    partitions = find()
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, row.id, mode, actor)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from syncd.changes import HEALED
 from syncd.connectors.base import Partition
 from syncd.errors import (
     AuthFailed,
@@ -99,27 +101,25 @@ def prepare(
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> tuple[dict[str, str], Partition, int]:
+    def start(conn: Transaction) -> tuple[Partition, int]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
-        fingerprint = engine.fingerprint(name)
-        stored = engine.runs.cursors(conn, lease.partition)
-        cursors = {
-            stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
-        }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        return cursors, Partition(key, shown), connection
+        return Partition(key, shown), connection
 
-    cursors, partition, connection = engine.database.transact(start)
+    partition, connection = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     context = planning_context(engine, name, facts)
+    cursors = engine.database.query(
+        lambda conn: engine.cursors(conn, name, context.rules, lease.partition)
+    )
     return Step(
         row.id,
         row.run,
         name,
         engine.database,
         engine.runs,
-        engine.connector(name),
+        engine.reads(engine, name, lease.partition),
         partition,
         lease,
         draft,
@@ -132,6 +132,7 @@ def prepare(
         engine.report,
         engine.stop,
         full or not cursors,
+        engine.proves,
     )
 
 
@@ -208,7 +209,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
         counts={
             **step.counts,
             "overruns": [one.sentence for one in verdict.overruns],
-            "aside": _set_aside(step, conn) if mode == "plan" else [],
+            **(_of_quarantine(step, conn) if mode == "plan" else {}),
         },
         notices=step.notices,
     )
@@ -221,13 +222,21 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
     return state != "due"
 
 
-def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
-    """What a plan would set aside: its draft goes, this stays to be shown."""
-    return [
-        [one.stream, one.key, one.code, one.message, list(one.fields), one.suggestion]
-        for page in step.draft.pages(conn)
-        for one in page.body.quarantined
-    ][:MOST_NOTICES]
+def _of_quarantine(step: Step, conn: Transaction) -> dict[str, Any]:
+    """What a plan would set aside, and how much it would take out: its draft goes, this stays to be
+    shown.
+    """
+    shown: list[list[Sequence[str]]] = []
+    aside: set[tuple[str, str]] = set()
+    healed: set[tuple[str, str]] = set()
+    for page in step.draft.pages(conn):
+        shown += [
+            [one.stream, one.key, one.code, one.message, list(one.fields), one.suggestion]
+            for one in page.body.quarantined[: MOST_NOTICES - len(shown)]
+        ]
+        aside.update((one.stream, one.key) for one in page.body.quarantined)
+        healed.update(page.body.healed)
+    return {"aside": shown, HEALED: len(healed - aside)}
 
 
 def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
@@ -248,7 +257,7 @@ def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -
         match_rules(rules),
         facts,
         engine.report,
-        engine.fingerprint(name),
+        engine.fingerprint(name, rules),
         careful=row.attempts > 0 or row.phase == "apply",
         stop=engine.stop,
     ).run_to_end()
