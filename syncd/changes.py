@@ -104,12 +104,12 @@ def creates(change: Change) -> bool:
 
 
 def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:
-    """What an undo of a change takes back: the fields it set, be it their value or a person's word;
-    of an entity that it created or revived, all at once: `retired`.
+    """What an undo of a change takes back: the fields it set, be it their value, their owner or a
+    person's word; of an entity that it created or revived, all at once: `retired`.
     """
     if action == Action.CREATE:
         return {"retired"}
-    return {*after, *after.get(OVERRIDES, ())} - {OWNERS, OVERRIDES}
+    return {*after, *after.get(OVERRIDES, ()), *after.get(OWNERS, ())} - {OWNERS, OVERRIDES}
 
 
 def gained_identities(change: Change) -> list[list[str]]:
