@@ -32,16 +32,24 @@ class Step(NamedTuple):
 STEPS = (
     Step("Write a configuration with sample sheets, and create a database.", ["init"]),
     Step("Is all of it in order?", ["check"]),
-    Step("What would a sync do? Some rows of the sheet are bad on purpose.", ["plan"], QUARANTINED),
+    Step("What would a sync do? Some rows of the sheet are bad on purpose.",
+         ["plan", "people"], QUARANTINED),
     Step("Do it.", ["sync", "people"], QUARANTINED),
     Step("The clients …", ["clients"]),
     Step("… their sites, with a Main where the sheet names none …", ["sites"]),
     Step("… and the users.", ["users", "--limit", "12"]),
     Step("What was set aside, and why?", ["review"]),
-    Step("Why is this user as she is?", ["explain", "maud.okafor@alderfinch.example.com"]),
+    Step("A second source knows some of them, and better what they are called at work.",
+         ["sync", "payroll"], QUARANTINED),
+    Step("Why is this user as she is, and whose is each value?",
+         ["explain", "maud.okafor@alderfinch.example.com"]),
     Step("A person's own change is in the same history, and no sync undoes it.",
          ["users", "set", "maud.okafor@alderfinch.example.com", "title=Head of the practice"]),
     Step("Sync again: nothing changes.", ["sync"], QUARANTINED),
+    Step("A user whom no sheet knows: added by hand.",
+         ["users", "add", "--client", "Brightwater Dental", "name=Ada Byron",
+          "email=ada.byron@brightwater.example.org"]),
+    Step("Who is in the source and not on the desk, or the other way round?", ["gaps"]),
 )  # fmt: skip
 
 

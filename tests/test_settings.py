@@ -403,7 +403,7 @@ def test_wrong_precedence_is_refused_with_its_line(write: Write, line: str, prob
 
 def test_the_sample_configuration_is_valid() -> None:
     loaded = settings.load(Path(__file__).parents[1] / "config")
-    assert list(loaded.connections) == ["people"]
+    assert list(loaded.connections) == ["payroll", "people"]
     assert loaded.mappings["people"].data["user"]["match"] == ["email", "login"]
 
 

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from syncd.cli import asking, databases, desk, exits, explaining, setup, syncing
+from syncd.cli import (
+    asking,
+    databases,
+    desk,
+    exits,
+    explaining,
+    gaps,
+    leavers,
+    reviewing,
+    setup,
+    syncing,
+)
 from syncd.cli.console import complain, say, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Session
@@ -29,7 +40,7 @@ app = typer.Typer(
 _PANELS = {
     "Begin": (setup.init, setup.check, setup.connectors),
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
-    "Ask": (asking.runs, asking.changes, explaining.explain, asking.review),
+    "Ask": (asking.runs, asking.changes, explaining.explain, gaps.gaps, leavers.leavers),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
@@ -37,6 +48,7 @@ for _panel, _commands in _PANELS.items():
 app.command(rich_help_panel="Sync")(syncing.resume)
 setup.connections.command("resume")(syncing.resume)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
+app.add_typer(reviewing.review, name="review", rich_help_panel="Ask")
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")
 app.add_typer(desk.sites, name="sites", rich_help_panel="Desk")
 app.add_typer(desk.users, name="users", rich_help_panel="Desk")

@@ -1,4 +1,4 @@
-"""runs, changes, review: what happened, and what waits for a person."""
+"""runs, changes: what happened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from syncd.errors import UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import ChangeLine, RunLine
-    from syncd.store.holds import HoldRow
 
 
 def runs(
@@ -105,33 +104,3 @@ def _say_changes(found: list[ChangeLine]) -> None:
             say(f"  {line}")
     if not found:
         talk("no changes")
-
-
-def review(context: typer.Context, *, limit: Limit = 50, json: AsJson = False) -> None:
-    """Show what waits for a person: held plans, and records in quarantine."""
-    from syncd.store import answers_runs
-
-    with session.of(context).engine() as engine:
-        holds = engine.database.query(lambda conn: engine.runs.holds(conn, "waiting"))
-        aside = answers_runs.quarantine(engine.database, limit=limit)
-        total = answers_runs.count_quarantine(engine.database)
-    if json:
-        as_json(
-            holds=holds, quarantine=[describe.aside_json(one) for one in aside], quarantined=total
-        )
-        return
-    for hold in holds:
-        _say_hold(hold)
-    describe.say_quarantine(aside)
-    more(len(aside), total, "--limit 0 shows all")
-    if not holds and not aside:
-        talk("nothing waits for a person")
-
-
-def _say_hold(hold: HoldRow) -> None:
-    say(f"plan {hold.id} of {hold.connection} (run {hold.run}) waits since {plain(hold.held_at)}")
-    for overrun in hold.overruns:
-        say(f"    {plain(overrun['sentence'])}")
-    say(f"    see it: syncd changes --run {hold.run}")
-    say(f"    do it:  syncd approve {hold.id}     or not: syncd reject {hold.id}")
-    say()

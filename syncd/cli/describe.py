@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import OVERRIDES, OWNERS, Action
+from syncd.changes import ASIDE, DECISION, OVERRIDES, OWNERS, PINNED, RIVALS, Action
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
@@ -29,6 +29,8 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
     if aside := _aside(counts, outcome.mode):
         yield f"  quarantine  {aside}"
+    if gaps := _gaps(counts):
+        yield f"  gaps        {gaps}: syncd gaps"
     if outcome.mode in ("plan", "apply") and not counts.get("read people"):
         yield "  nobody      not a single person was read"
     for notice in outcome.notices:
@@ -86,6 +88,14 @@ def _aside(counts: Mapping[str, int], mode: str) -> str:
     return ", ".join(parts)
 
 
+def _gaps(counts: Mapping[str, int]) -> str:
+    people, users = counts.get("people not on the desk", 0), counts.get("users in no source", 0)
+    missing = "1 person of the source is" if people == 1 else f"{people} people of the source are"
+    alone = "1 user on the desk is" if users == 1 else f"{users} users on the desk are"
+    parts = [f"{missing} not on the desk"] if people else []
+    return ", ".join([*parts, f"{alone} in no source"] if users else parts)
+
+
 # -- changes ---------------------------------------------------------------------------------------
 
 
@@ -127,6 +137,10 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
         elif name == "identities":
             before, after = (len(side.get(name) or ()) for side in (change.before, change.after))
             yield "identities", before, after
+        elif name in _ABOUT_RECORDS:
+            told, part = _ABOUT_RECORDS[name]
+            before, after = (_part(side.get(name), part) for side in (change.before, change.after))
+            yield told, before, after
         elif name == OWNERS:
             yield from _new_owners(change)
         else:
@@ -139,6 +153,18 @@ def _new_owners(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
     for name in _names(before, after):
         if name not in change.after:
             yield f"source of {name}", before.get(name), after.get(name)
+
+
+_ABOUT_RECORDS = {
+    DECISION: ("standing word", "verdict"),
+    ASIDE: ("waits as", "code"),
+    PINNED: ("pinned", ""),
+}
+"""What a change says of its record: as what it is told, and which part of it."""
+
+
+def _part(value: Any, part: str) -> Any:
+    return value[part] if part and value else value
 
 
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
@@ -162,6 +188,7 @@ def change_json(change: ChangeLine) -> dict[str, Any]:
     told = change._asdict()
     before, after = told.pop("before"), told.pop("after")
     owners = [side.pop(OWNERS, None) or {} for side in (before, after)]
+    before.pop(RIVALS, None)
     named = _names(before, after)
     told["fields"] = {
         name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}

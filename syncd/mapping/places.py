@@ -10,6 +10,7 @@ from syncd.changes import Action, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.hearing import together
+from syncd.mapping.match import NEW, Match
 from syncd.mapping.page import Candidate, Context, Page, update
 from syncd.mapping.values import difference
 
@@ -25,13 +26,14 @@ def sort_out(
     candidates: Iterable[Candidate], stored: Mapping[UUID, Entity]
 ) -> tuple[list[Newcomer], list[tuple[Candidate, Entity]]]:
     """Newcomers, and the records of what we keep. What is tied to something retired looks anew: in
-    the meantime another source may have made what it belongs to.
+    the meantime another source may have made what it belongs to. So does what a person spoke about.
     """
     newcomers, known = [], []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None or entity.retired:
-            newcomers.append(Newcomer(one, entity))
+        retired = entity if entity and entity.retired else None
+        if entity is None or retired or one.word:
+            newcomers.append(Newcomer(one, retired))
         else:
             known.append((one, entity))
     return newcomers, known
@@ -64,15 +66,16 @@ def update_place(
     entity: Entity,
     said: Sequence[Contribution],
     page: Page,
-    rule: str = "",
+    match: Match = NEW,
 ) -> int:
     """Decide on the record of a stored client or site; the place of its link."""
+    rule = match.rule
     diff = difference(entity, said, work.precedence)
     came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
     if not diff and not rule and not came_back:
         return page.link(one, entity.id, rule=rule)
     action = Action.UPDATE if diff else Action.LINK
     sentence = "it is back in the source" if came_back else "the source says so"
-    change = update(one, entity, diff, action, f"matched by {rule}" if rule else sentence)
+    change = update(one, entity, diff, action, match.reason if rule else sentence)
     change.rule = rule
     return page.link(one, entity.id, page.change(change), rule=rule)

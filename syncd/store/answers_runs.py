@@ -240,7 +240,7 @@ def _place(row: Any) -> Place:
 
 def _change_line(row: Any, names: dict[UUID, str], back: TakenBack) -> ChangeLine:
     values = row.after if row.action == Action.CREATE else {}
-    label = names.get(row.entity_id) or str(values.get("name", "?"))
+    label = names.get(row.entity_id) or str(values.get("name") or row.key or "?")
     return ChangeLine(
         row.run,
         row.connection,

@@ -19,6 +19,9 @@ from syncd.store import tables as t
 from syncd.store.bulk import chunks, json_text
 from syncd.store.database import Database
 
+RECREATED = "perhaps re-created"
+"""The count of a step's creations whose key belonged to a record that is gone."""
+
 
 @dataclass(slots=True)
 class UserCounts:

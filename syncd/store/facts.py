@@ -12,10 +12,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState
+from syncd.changes import LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk
+from syncd.store import bulk, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
@@ -46,6 +46,9 @@ class StoreFacts(Ties):
         self.step = step
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
+        self.new_words: dict[tuple[str, str], Word] = {}
+        """By stream and key: what a person says just now, to be stored with this plan."""
+        self._has_words: dict[str, bool] = {}
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -114,7 +117,11 @@ class StoreFacts(Ties):
 
     def has_links(self, stream: str) -> bool:
         """Whether any item of the stream was ever linked."""
-        c = t.link.c
+        return self._any_of(t.link, stream)
+
+    def _any_of(self, table: sa.Table, stream: str) -> bool:
+        """Whether the table has any row of the stream in this partition."""
+        c = table.c
         where = sa.and_(c.partition_id == self.partition, c.stream == stream)
         return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
 
@@ -205,6 +212,44 @@ class StoreFacts(Ties):
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
 
+    def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        """What people said once and for all about records with these keys. Where nobody ever did,
+        as of most streams, only the first question asks the database.
+        """
+        if stream not in self._has_words:
+            self._has_words[stream] = self._any_of(t.decision, stream)
+        words = {}
+        if self._has_words[stream]:
+            found = said.about(self.database, self.conn, self.partition, stream, keys)
+            words = self._as_merged({key: one.word for key, one in found.items()})
+        if self.new_words:
+            asked = {key: self.new_words.get((stream, key)) for key in keys}
+            words |= {key: word for key, word in asked.items() if word}
+        return words
+
+    def _as_merged(self, words: dict[str, Word]) -> dict[str, Word]:
+        """The words with those whom who was named was merged into, however often."""
+        c = t.merged.c
+        query = sa.select(c.entity_id, c.into_id)
+        while self._has_merged() and (ids := {one.entity for one in words.values() if one.entity}):
+            into = {
+                row[0]: row[1]
+                for chunk in bulk.chunks(list(ids))
+                for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+            }
+            if not into:
+                break
+            words = {
+                key: one._replace(entity=into.get(one.entity, one.entity)) if one.entity else one
+                for key, one in words.items()
+            }
+        return words
+
+    def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:
+        """Of the keys those whose records a person ignores for ever."""
+        words = self.decisions(stream, keys).items()
+        return {key for key, word in words if word.verdict is Verdict.IGNORE}
+
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
         """Keys of linked entities that this plan changes: what they will be."""
         if not self.plans_keys:
@@ -259,9 +304,7 @@ class StoreFacts(Ties):
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""
-        c = t.quarantine.c
-        where = sa.and_(c.partition_id == self.partition, c.stream == stream)
-        return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
+        return self._any_of(t.quarantine, stream)
 
     def quarantine_items(self, stream: str) -> Iterator[list[tuple[str, bytes | None]]]:
         """(key, raw) of all items of the stream in quarantine, in pages."""

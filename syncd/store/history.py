@@ -18,6 +18,9 @@ from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.undone import Place, Wanted, taken_back, undo_steps
 
+LASTING = ("apply", "edit", "review")
+"""The modes of runs that change something for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
@@ -37,7 +40,7 @@ class Undoable:
             return "it is still open"
         if self.undone_by is not None:
             return f"run {self.undone_by} did so already"
-        if self.mode not in ("apply", "edit"):
+        if self.mode not in LASTING:
             return f"it is a run of mode {self.mode}"
         return None if self.steps else "it applied nothing"
 
@@ -54,6 +57,7 @@ class PastLink(NamedTuple):
     note: str = ""
     owner: str = ""
     counted_at: float | None = None
+    pinned: bool = False
 
 
 def undoable(conn: Connection, run: int) -> Undoable | None:
@@ -163,6 +167,7 @@ def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
         str(link["note"]),
         str(link.get("owner", "")),
         _float(link["counted_at"]),
+        bool(link.get("pinned")),
     )
 
 
@@ -173,15 +178,15 @@ def _float(value: object) -> float | None:
 def written_since(
     database: Database, conn: Connection, step: int, partition: int | None, page: Sequence[Change]
 ) -> set[tuple[str, str]]:
-    """(stream, key) of links of the page's changes that a later sync wrote, and that no undo gave
-    back since.
+    """(stream, key) of links of the page's changes that a later sync, or a person's word, wrote,
+    and that no undo gave back since.
     """
     c = t.link.c
     query = (
         sa.select(c.stream, c.key)
         .join(t.step, t.step.c.id == c.step_id)
         .join(t.run, t.run.c.id == t.step.c.run_id)
-        .where(c.partition_id == partition, c.step_id > step, t.run.c.mode == "apply")
+        .where(c.partition_id == partition, c.step_id > step, t.run.c.mode.in_(LASTING))
     )
     keys = list({change.key for change in page if change.stream})
     return {
@@ -200,7 +205,8 @@ def quiet_links(
     limit: int,
 ) -> list[tuple[str, str, str, PastLink | None]]:
     """(stream, key, kind, link as it was) of links that a step wrote without any change, and nobody
-    since: items that are skipped, or that say the same in other words. None: the step made it.
+    since: items that are skipped, or that say the same in other words. None: the step made it. A
+    person's word is no such change: what comes of it is.
     """
     c, h, g = t.link.c, t.item_history.c, t.change.c
     same = sa.and_(
@@ -209,7 +215,9 @@ def quiet_links(
         h.stream == c.stream,
         h.key == c.key,
     )
-    told = sa.exists().where(g.step_id == step, g.stream == c.stream, g.key == c.key)
+    told = sa.exists().where(
+        g.step_id == step, g.stream == c.stream, g.key == c.key, g.action != Action.DECIDE
+    )
     query = (
         sa.select(c.stream, c.key, c.kind, h.link, h.raw)
         .join(t.item_history, same, isouter=True)
@@ -249,7 +257,8 @@ def _edited_since(
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
-        .where(r.mode.in_(("apply", "edit")), database.among(c.entity_id, ids))
+        .where(c.action != Action.DECIDE)
+        .where(r.mode.in_(LASTING), database.among(c.entity_id, ids))
     )  # fmt: skip
     rows = conn.execute(query).all()
     undos = undo_steps(conn, {row.run for row in rows})

@@ -326,6 +326,14 @@ class Runs(Holds):
             conn.execute(sa.select(t.run.c.cancel_requested).where(t.run.c.id == run)).scalar()
         )
 
+    def newest_counts(self, conn: Connection, run: int) -> dict[str, Any]:
+        """The counts of the run that ended last; none while another one is open, and may write."""
+        c = t.run.c
+        query = sa.select(c.counts).where(c.id != run)
+        query = query.order_by(c.ended_at.is_not(None), c.ended_at.desc(), c.id.desc()).limit(1)
+        found: dict[str, Any] = conn.execute(query).scalar() or {}
+        return found
+
     def others_wrote_since(self, conn: Connection, run: int) -> bool:
         """Whether any other run may have written since this one was opened."""
         c = t.run.c

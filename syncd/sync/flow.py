@@ -14,6 +14,7 @@ from syncd.store.draft import Draft
 from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
+from syncd.sync.reviewing import finish_left_over
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "sync", "work_on"]
@@ -51,6 +52,7 @@ def _resume_or_open(
     engine: Engine, row: ConnectionRow, connector: Connector[Any], mode: str, actor: str
 ) -> int:
     """The run that a crash left open, or a new one with a step for each partition."""
+    finish_left_over(engine, row.name)
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and _take_over(engine, left[0], left[1], mode):
         return left[0]

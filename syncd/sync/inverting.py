@@ -47,7 +47,7 @@ def inverse(change: Change, names: Collection[str], *, keep: bool = False) -> Ch
     """
     if not names:
         return None
-    action = Action.UPDATE
+    action = Action.DECIDE if change.action is Action.DECIDE else Action.UPDATE
     if change.action is Action.CREATE:
         before, after = _hidden(change)
         if not change.effects & Effect.REVIVES:
@@ -82,7 +82,7 @@ def _hidden(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
 def _swapped(change: Change, names: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(before, after) of the way back: what is, and what was."""
     before, after = _only(change.after, names), _only(change.before, names)
-    if "identities" in before:
+    if before.get("identities"):
         after["identities"] = []
     if OVERRIDES in before:
         was = after.get(OVERRIDES, {})
@@ -161,4 +161,5 @@ def restored(stream: str, key: str, kind: str, past: PastLink | None, place: int
         past.note,
         past.owner,
         past.counted_at,
+        pinned=past.pinned,
     )

@@ -38,6 +38,11 @@ def undo(engine: Engine, run: int, actor: str, wanted: Wanted = WHOLE) -> Outcom
     if own is None:
         if why := target.refusal():
             raise UsageError(f"run {run} cannot be undone: {why}")
+        if wanted.keep and target.mode == "review":
+            raise UsageError(
+                f"run {run} is what a person said about records: undo it without --keep, and say "
+                "what you want instead, such as syncd review ignore KEY"
+            )
         own = _open(engine, narrowed(engine, target, wanted), actor, wanted)
     else:
         _refuse_another_part(engine, run, own, wanted)
@@ -56,7 +61,7 @@ def _open(engine: Engine, target: Undoable, actor: str, wanted: Wanted) -> int:
         for step, partition in target.steps:
             made = engine.runs.add_step(conn, run, partition)
             engine.runs.update_step(conn, made, base_cursor=wanted.for_step(step))
-        if target.connection is not None:
+        if target.connection is not None and target.mode != "review":  # no source was to blame
             how = "undone" if wanted.is_whole else "partly undone"
             reason = f"run {target.run} was {how} by {actor}"
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from syncd.connectors.base import Partition
 from syncd.errors import (
@@ -67,10 +66,10 @@ def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> N
             return  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
         if row.phase == "read":
-            step = _prepare(engine, name, row, lease, full)
+            step = prepare(engine, name, row, lease, full)
             if not _plan(engine, step, row):
                 return
-        _apply(engine, name, row, lease)
+        apply_stored(engine, name, row, lease)
     except (LeaseLost, Interrupted):
         raise
     except PlanHeld:
@@ -94,15 +93,13 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
-_Start: TypeAlias = tuple[float, dict[str, str], Partition, int, dict[str, int]]
-
-
-def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
+def prepare(
+    engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool = False
+) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
-    rules = engine.rules(name)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> _Start:
+    def start(conn: Transaction) -> tuple[dict[str, str], Partition, int]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
         fingerprint = engine.fingerprint(name)
@@ -111,14 +108,11 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
             stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
         }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        now = engine.database.now(conn).timestamp()
-        seniority = engine.runs.seniority(conn)
-        return now, cursors, Partition(key, shown), connection, seniority
+        return cursors, Partition(key, shown), connection
 
-    now, cursors, partition, connection, seniority = engine.database.transact(start)
+    cursors, partition, connection = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
-    precedence = Precedence(name, engine.settings.precedence, seniority)
-    context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)
+    context = planning_context(engine, name, facts)
     return Step(
         row.id,
         row.run,
@@ -133,12 +127,23 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         context,
         Planner(context),
         engine.settings.engine.page_size,
-        engine.meaning(rules),
+        engine.meaning(context.rules),
         cursors,
         engine.report,
         engine.stop,
         full or not cursors,
     )
+
+
+def planning_context(engine: Engine, name: str, facts: StoreFacts) -> Context:
+    """What all planning of a connection's records in one partition shares."""
+
+    def look(conn: Transaction) -> tuple[float, dict[str, int]]:
+        return engine.database.now(conn).timestamp(), engine.runs.seniority(conn)
+
+    now, seniority = engine.database.query(look)
+    precedence = Precedence(name, engine.settings.precedence, seniority)
+    return Context(engine.rules(name), facts, precedence, now, engine.speaker, facts.partition)
 
 
 def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
@@ -168,12 +173,12 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
         except CursorExpired:
             if step.full:
                 raise
-            step = _prepare(engine, step.connection, row, step.lease, full=True)
+            step = prepare(engine, step.connection, row, step.lease, full=True)
         except (ProviderUnavailable, BadResponse, StoreUnavailable):
             if attempt == READ_ATTEMPTS:
                 raise
             time.sleep(0.2 * attempt)
-            step = _prepare(engine, step.connection, row, step.lease, step.full)
+            step = prepare(engine, step.connection, row, step.lease, step.full)
     raise AssertionError("unreachable")
 
 
@@ -225,7 +230,8 @@ def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
     ][:MOST_NOTICES]
 
 
-def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
+def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
+    """Apply the plan that a step has stored, or what is left of it."""
     rules = engine.rules(name)
     stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():

@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, edits, identities, locks, rows
+from syncd.store.target import check, edits, identities, locks, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -37,7 +37,6 @@ LINK_COLUMNS = (
     "counted_at",
     "note",
     "owner",
-    "pinned",
     "step_id",
 )
 ITEM_KEY = ("partition_id", "stream", "key")
@@ -70,6 +69,7 @@ class Target:
         stored = _stored(self.database, conn, changes)
         trimmed = check.trim_undoing(changes, stored, self.connection)
         stale = self._stale(changes, stored, facts)
+        stale |= words.overtaken(self.database, conn, self.partition, changes)
         stale.update(check.overheard(changes, spoken_of))
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
@@ -81,9 +81,11 @@ class Target:
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
-        edits.unsettle(self.database, conn, [one.entity for one in undone if one.after])
+        values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
+        edits.unsettle(self.database, conn, values)
         reach("apply.batch.links")
         self._quarantine(conn, page)
+        words.write(self.database, conn, self.step, self.partition, changes, stale)
         self._mark_stale(conn, page.first_seq, stale)
         self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
@@ -203,8 +205,9 @@ class Target:
             for place, change in enumerate(changes)
             if place not in stale and change.after and not creates(change)
         ]
+        valued = [one for one in due if one.action is not Action.DECIDE]
         for kind in Kind:
-            self._update(conn, kind, [one for one in due if one.kind is kind], stored)
+            self._update(conn, kind, [one for one in valued if one.kind is kind], stored)
         concerned = [one for one in due if "identities" in one.after or "identities" in one.before]
         identities.write(self.database, conn, concerned, born_with, self.connection)
 
@@ -237,12 +240,13 @@ class Target:
         old = [one for one in links if not one.is_new and one.change not in stale]
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database = t.link, self.database
-        bulk.insert(
-            database, conn, table, (*ITEM_KEY, *LINK_COLUMNS), [self._link_row(one) for one in new]
-        )
+        columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
+        made = [(*self._link_row(one), bool(one.pinned)) for one in new]
+        bulk.insert(database, conn, table, columns, made)
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
+        words.pin(database, conn, self.partition, old)
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)
@@ -263,7 +267,6 @@ class Target:
             one.counted_at,
             one.note,
             one.owner,
-            False,
             self.step,
         )
 
@@ -393,5 +396,6 @@ def _link_json(row: Any) -> str:
             "counted_at": row.counted_at,
             "note": row.note,
             "owner": row.owner,
+            "pinned": row.pinned,
         }
     )

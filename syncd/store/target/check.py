@@ -8,8 +8,12 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import (
+    ASIDE,
+    DECISION,
+    NOBODY,
     OVERRIDES,
     OWNERS,
+    PINNED,
     UNDO,
     Action,
     Change,
@@ -21,8 +25,13 @@ from syncd.entities import Entity, Kind
 from syncd.store.facts import StoreFacts
 from syncd.store.target import rows
 
-DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
+DROPPED = Change(Kind.USER, Action.LINK, NOBODY, None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
+
+_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", DECISION, ASIDE, PINNED)
+"""What a change says before that is no value of its entity; `words` and `identities` look at it."""
+
+_WHOEVER_HAS_ITS_KEYS = int(Effect.RECREATED | Effect.DECIDED)
 
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
@@ -33,7 +42,7 @@ def broken_updates(
     """Places of changes whose entity is not as it was when they were decided, each with why."""
     broken = {}
     for place, change in enumerate(changes):
-        if creates(change) or change is DROPPED:
+        if creates(change) or change.entity == NOBODY:
             continue
         entity = stored.get(change.entity)
         if entity is None:
@@ -83,7 +92,7 @@ def differing(change: Change, entity: Entity, connection: str) -> list[str]:
     fields = [
         name
         for name, before in change.before.items()
-        if name not in (OWNERS, OVERRIDES, "identities") and _current(entity, name) != before
+        if name not in _NOT_COMPARED and _current(entity, name) != before
     ]
     fields += [
         name
@@ -168,7 +177,9 @@ def _taken_by(
 ) -> dict[int, str]:
     wanted = {}
     for place, change in enumerate(changes):
-        if change.kind is not kind or not creates(change) or change.effects & Effect.RECREATED:
+        if change.kind is not kind or not creates(change):
+            continue
+        if change.effects & _WHOEVER_HAS_ITS_KEYS:
             continue
         found = keys.keys(kind, change.after)
         values = tuple(found.get(name, "") for name in rule)
