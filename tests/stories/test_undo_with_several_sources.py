@@ -270,12 +270,29 @@ def test_two_fields_that_went_back_one_after_the_other_stay_back(two: Desk) -> N
     assert two.user("Ada").active
 
 
-def test_the_whole_of_a_record_gives_back_what_it_said_before(two: Desk) -> None:
+@pytest.mark.parametrize("fields", [["phone"], []])
+def test_the_whole_of_a_record_gives_back_what_it_said_before(two: Desk, fields: list[str]) -> None:
     outcome = told_twice(two, person("Ada", Phone="2222222"), person("Ada", Phone="7654321"))
 
-    two.undo(outcome.run, fields=["phone"])
+    if fields:
+        two.undo(outcome.run, fields=fields)
     two.undo(outcome.run)
     two.set("Ada", phone="5555555")
     editing.release(two.engine, Kind.USER, two.user("Ada").id, ["phone"], "boss")
 
     assert phone(two, "Ada") == ("2222222", PHONES)
+
+
+def test_a_value_that_only_changed_its_owner_goes_back_to_the_one_before(two: Desk) -> None:
+    two.sync([person("Ada", Phone="1234567")])
+    outcome = phones(two, [person("Ada", Phone="1234567")])
+    assert phone(two, "Ada") == ("1234567", PHONES)
+
+    undone = two.undo(outcome.run, fields=["phone"])
+
+    assert undone.state == "succeeded"
+    assert phone(two, "Ada") == HAND
+    with pytest.raises(UsageError, match="took it back already"):
+        two.undo(outcome.run, fields=["phone"])
+    assert two.undo(outcome.run).state == "succeeded"
+    assert phone(two, "Ada") == HAND
