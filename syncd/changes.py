@@ -34,6 +34,8 @@ PERSON = "a person"
 
 OUT_OF_SCOPE = "out_of_scope"
 """The note of a link whose record is there, and the mapping's scope does not include it."""
+NOTES = {OUT_OF_SCOPE: "out of the mapping's scope"}
+"""Notes of links in words, where they are not words already."""
 LEFT_SCOPE = "out of scope: "
 """Begins the name of the count of users who left the scope; the rest is what their rule does."""
 JOINED_SCOPE = "into scope"

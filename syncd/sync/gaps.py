@@ -14,6 +14,7 @@ from heapq import nsmallest
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from syncd.changes import NOTES
 from syncd.entities import Kind
 from syncd.records import Organization, Person, Record
 from syncd.store import answers_gaps, gaps
@@ -276,7 +277,7 @@ class _Reader:
             owner.name,
             owner.client,
             one.code,
-            one.message,
+            NOTES.get(one.message, one.message),
             one.fields,
             [rival for rival in one.suggestion.split(",") if rival],
             one.since,

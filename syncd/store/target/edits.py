@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import LinkWrite
+from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 
 
 def unsettle(database: Database, conn: Connection, entities: Sequence[UUID]) -> None:
     """Have every source's record of the entities planned again by the next run."""
-    if entities:
-        these = database.among(t.link.c.entity_id, entities)
+    for chunk in bulk.chunks(entities):
+        these = database.among(t.link.c.entity_id, chunk)
         conn.execute(sa.update(t.link).where(these).values(digest=None))
 
 
