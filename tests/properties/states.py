@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from syncd.changes import Action
+from syncd.changes import RIVALS, Action
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.dump import canonical_dump
@@ -76,12 +76,12 @@ def _lines(database: Database, query: sa.Select[Any], *, with_ids: bool = False)
     named |= born  # a plan's creations are not there yet: before and after they are called alike
 
     def shown(values: dict[str, Any]) -> str:
-        told = {
-            name: named.get(UUID(hex=value), value)
-            if name in ("site", "client") and value
-            else value
-            for name, value in values.items()
-        }
+        told = dict(values)
+        for name in ("site", "client"):
+            if told.get(name):
+                told[name] = named.get(UUID(hex=told[name]), told[name])
+        if RIVALS in told:
+            told[RIVALS] = sorted(named.get(UUID(hex=one), one) for one in told[RIVALS])
         return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
     lines = [
