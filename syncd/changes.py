@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag, StrEnum
+from enum import IntFlag, StrEnum, unique
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,10 @@ than the one whose run it is; or where nothing but the owner of an equal value c
 """
 OVERRIDES = "@overrides"
 """In `before` and `after` of a change: {field: value that a person set, null for none}."""
+LICENSES = "licenses"
+"""In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
+`before`, of those that it gives back.
+"""
 
 
 class Situation(StrEnum):
@@ -44,6 +48,7 @@ class Action(StrEnum):
     GONE = "gone"  # a link is gone and its rule keeps the entity as it is
 
 
+@unique
 class Effect(IntFlag):
     """What else a change does that a guard counts. A stored number: bits never change meaning."""
 
@@ -52,6 +57,7 @@ class Effect(IntFlag):
     KEY_CHANGE = 2
     REVIVES = 4  # a retired entity comes back
     RECREATED = 8  # a new entity for a record whose key another, gone record had
+    LICENSE_RELEASE = 16  # a user leaves, and their licenses are free for others
 
 
 class LinkState(StrEnum):
@@ -108,6 +114,16 @@ def gained_identities(change: Change) -> list[list[str]]:
 def lost_identities(change: Change) -> list[list[str]]:
     """(issuer, subject) of each identity that a change takes from its user."""
     return change.before.get("identities") or []
+
+
+def released_licenses(change: Change) -> list[list[Any]]:
+    """[pool, count] of the licenses that a change takes from its user."""
+    return change.after.get(LICENSES) or []
+
+
+def returned_licenses(change: Change) -> list[list[Any]]:
+    """[pool, count] of the licenses that a change gives back to its user."""
+    return change.before.get(LICENSES) or []
 
 
 class LinkFact(NamedTuple):

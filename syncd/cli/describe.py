@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import OVERRIDES, OWNERS
+from syncd.changes import LICENSES, OVERRIDES, OWNERS
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
@@ -84,6 +84,15 @@ def change_lines(change: ChangeLine) -> Iterator[str]:
     yield f"{change.action} {change.kind}  {who(change)}: {plain(change.reason)}"
     for field, before, after in fields(change):
         yield f"    {field}: {quoted(before)} -> {quoted(after)}"
+    for verb, side in (("releases", change.after), ("gives back", change.before)):
+        if pools := side.get(LICENSES):
+            yield f"    {verb} {_licenses(pools)}"
+
+
+def _licenses(pools: Sequence[tuple[str, int]]) -> str:
+    """`3 licenses: Office, Visio (2)`."""
+    names = [plain(name) if count == 1 else f"{plain(name)} ({count})" for name, count in pools]
+    return f"{some(sum(count for _, count in pools), 'license')}: {', '.join(names)}"
 
 
 def origin(change: ChangeLine) -> str:
@@ -113,7 +122,7 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
             yield "identities", before, after
         elif name == OWNERS:
             yield from _new_owners(change)
-        else:
+        elif name != LICENSES:
             yield name, change.before.get(name), change.after.get(name)
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from syncd.changes import Action, LinkState
+from syncd.changes import Action, Effect, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.rules import GoneRule
-from syncd.mapping.values import Precedence
+from syncd.mapping.values import Difference, Precedence
 
 DISABLED, OUT_OF_SCOPE = "disabled", "out_of_scope"
 ABSENT, DELETED = "absent", "deleted"
@@ -38,11 +38,12 @@ class Stand(Enum):
 
 
 class Verdict(NamedTuple):
-    """What a record means, and for a leaving one why."""
+    """What a record means, for a leaving one why, and whether its rule releases licenses."""
 
     connection: str
     stand: Stand
     reason: str = ""
+    releases: bool = False
 
 
 def rule_for(rules: Rules, reason: str) -> GoneRule:
@@ -71,10 +72,15 @@ def verdict(one: Contribution) -> Verdict:
 
 
 def _gone(connection: str, rules: Rules | None, reason: str, kept: Stand) -> Verdict:
-    known = rules is not None and reason in SENTENCES
-    if known and rules and rule_for(rules, reason).action == "deactivate":
-        return Verdict(connection, Stand.LEAVES, reason)
+    rule = rule_for(rules, reason) if rules is not None and reason in SENTENCES else None
+    if rule is not None and rule.action == "deactivate":
+        return leaves(connection, reason, rule)
     return Verdict(connection, kept, reason)
+
+
+def leaves(connection: str, reason: str, rule: GoneRule) -> Verdict:
+    """The word of a record whose rule takes the user away."""
+    return Verdict(connection, Stand.LEAVES, reason, rule.release_licenses)
 
 
 def decide(
@@ -98,6 +104,18 @@ def decide(
     if Stand.ACTIVE in stands or back:
         return Action.REACTIVATE, "it is active in the source"
     return None
+
+
+def deactivate(diff: Difference, verdicts: Sequence[Verdict], precedence: Precedence) -> None:
+    """Take the user away, as these verdicts say; and their licenses, where a rule says so."""
+    diff.set("active", True, False)
+    diff.effects |= release(verdicts, precedence)
+
+
+def release(verdicts: Sequence[Verdict], precedence: Precedence) -> int:
+    """The effect of taking the user away on their licenses: one rule that frees them is enough."""
+    going = (one for one in _decisive(verdicts, precedence) if one.stand is Stand.LEAVES)
+    return int(Effect.LICENSE_RELEASE) if any(one.releases for one in going) else 0
 
 
 def why_kept(user: Entity, verdicts: Sequence[Verdict]) -> str:

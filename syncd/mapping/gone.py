@@ -16,7 +16,10 @@ from syncd.mapping.active import (
     SENTENCES,
     Stand,
     Verdict,
+    deactivate,
     decide,
+    leaves,
+    release,
     rule_for,
     verdict,
     why_kept,
@@ -24,6 +27,7 @@ from syncd.mapping.active import (
 from syncd.mapping.clocks import Clock, tick, waits
 from syncd.mapping.contributions import Contribution, of_others
 from syncd.mapping.homes import Known, set_home, with_homes
+from syncd.mapping.licenses import name_released
 from syncd.mapping.page import Context, Page
 from syncd.mapping.values import Difference, difference
 
@@ -52,6 +56,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     ):
         deleted = link.state is LinkState.MISSED and link.note == DELETED
         _plan_user(work, link, known, DELETED if deleted else reason, page)  # more than absent
+    name_released(work.facts, page.out.changes)
 
 
 def _plan_place(
@@ -78,7 +83,7 @@ def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: P
     user, rule = known.user, rule_for(work.rules, reason)
     verdicts = [verdict(one) for one in known.said]
     clock = tick(link, reason, rule, work.now)
-    own = Verdict(work.precedence.connection, Stand.LEAVES, reason)
+    own = leaves(work.precedence.connection, reason, rule)
     if rule.action != "deactivate" or not user.active:
         own = own._replace(stand=Stand.SILENT)
     elif not clock.due:
@@ -93,7 +98,7 @@ def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: P
     action, sentence = Action.GONE, f"{SENTENCES[reason]}; {kept}"
     if decided:  # the rule of another source may be what takes the user away now
         action, sentence = Action.DEACTIVATE, SENTENCES[reason]
-        diff.set("active", True, False)
+        deactivate(diff, [*verdicts, own], work.precedence)
     if "client" in diff.after:
         action = Action.MOVE
     change = _change("people", link, user, action, sentence, reason, diff)
@@ -116,7 +121,8 @@ def _wait(
     change = -1
     if decide(known.user, verdicts, work.precedence):
         sentence = f"{SENTENCES[reason]}, {waits(rule_for(work.rules, reason), clock)}"
-        miss = _change("people", link, known.user, Action.MISS, sentence, reason, Difference())
+        diff = Difference(effects=release(verdicts, work.precedence))
+        miss = _change("people", link, known.user, Action.MISS, sentence, reason, diff)
         change = page.change(miss)
     _mark("people", link, LinkState.MISSED, reason, change, page, work.now, clock)
 

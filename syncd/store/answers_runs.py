@@ -11,8 +11,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action
+from syncd.changes import LICENSES, Action
 from syncd.entities import Kind
+from syncd.store import licenses
 from syncd.store import tables as t
 from syncd.store.answers import labels, short_labels
 from syncd.store.database import Database
@@ -252,10 +253,15 @@ def _status(row: Any) -> str:
 
 
 def _with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]:
-    return {
+    told = {
         name: names.get(UUID(hex=value), value) if name in REFERRING and value else value
         for name, value in values.items()
     }
+    if LICENSES in told:
+        told[LICENSES] = [
+            [names.get(UUID(hex=pool), pool), count] for pool, count in told[LICENSES]
+        ]
+    return told
 
 
 def _names(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UUID, str]:
@@ -271,7 +277,13 @@ def _names(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UU
         }
     ids.discard(None)
     names = short_labels(database, conn, ids)
-    return {**_planned_names(database, conn, ids - names.keys(), rows), **names}
+    pools = licenses.pool_names(database, conn, _pools(rows))
+    return {**_planned_names(database, conn, ids - names.keys(), rows), **names, **pools}
+
+
+def _pools(rows: Sequence[Any]) -> set[UUID]:
+    sides = [side for row in rows for side in (row.before, row.after)]
+    return {UUID(hex=pool) for side in sides for pool, _ in side.get(LICENSES, ())}
 
 
 def _planned_names(

@@ -17,9 +17,18 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Decisions, LinkWrite, Quarantined, creates, gained_identities
+from syncd.changes import (
+    LICENSES,
+    Action,
+    Decisions,
+    Effect,
+    LinkWrite,
+    Quarantined,
+    creates,
+    gained_identities,
+)
 from syncd.entities import Kind
-from syncd.store import bulk, unsaying
+from syncd.store import bulk, licenses, unsaying
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.hashes import repeated
@@ -216,19 +225,21 @@ class Draft:
         """Turn drafted misses into deactivations, and say so in their reason."""
         c = t.change.c
         here = c.step_id == self.step
+        query = sa.select(c.seq, c.reason, c.before, c.after, c.effects, c.entity_id).where(here)
         for chunk in bulk.chunks(sorted(seqs)):
-            query = sa.select(c.seq, c.reason, c.before, c.after)
-            for seq, reason, before, after in conn.execute(
-                query.where(here, self.database.among(c.seq, chunk))
-            ).all():
+            rows = conn.execute(query.where(self.database.among(c.seq, chunk))).all()
+            leavers = [row.entity_id for row in rows if row.effects & Effect.LICENSE_RELEASE]
+            held = licenses.held(self.database, conn, leavers)
+            for seq, reason, before, after, _, user in rows:
+                freed = {LICENSES: held[user]} if user in held else {}
                 conn.execute(
                     sa.update(t.change)
                     .where(here, c.seq == seq)
                     .values(
                         action=Action.DEACTIVATE,
                         reason=reason + addition,
-                        before={**before, "active": True},
-                        after={**after, "active": False},
+                        before={**before, "active": True, **{name: [] for name in freed}},
+                        after={**after, "active": False, **freed},
                     )
                 )
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import LinkFact, LinkState, Tie, Tied
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk
+from syncd.store import bulk, licenses
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
@@ -70,6 +70,7 @@ class StoreFacts:
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
         self._alone: bool | None = None
         self._merged: bool | None = None
+        self._licensed: bool | None = None
         self.turns: Turns | None = None
         """What this very plan makes of the links of the stream that is planned."""
 
@@ -363,6 +364,12 @@ class StoreFacts:
             query = sa.select(t.merged.c.entity_id).limit(1)
             self._merged = self.conn.execute(query).first() is not None
         return self._merged
+
+    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+        """The licenses that users hold; whether there are any at all is asked once."""
+        if self._licensed is None:
+            self._licensed = licenses.are_there(self.conn)
+        return licenses.held(self.database, self.conn, users) if self._licensed else {}
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The main and holding sites of the clients."""

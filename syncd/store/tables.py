@@ -139,7 +139,7 @@ license_ledger = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("pool_id", Id, sa.ForeignKey("license_pool.id"), nullable=False, index=True),
-    sa.Column("user_id", Id),
+    sa.Column("user_id", Id, index=True),
     sa.Column("bought_delta", sa.Numeric),
     sa.Column("assigned_delta", sa.Integer),
     sa.Column("step_id", Serial),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import OVERRIDES, OWNERS, Action, Change, Effect, creates
+from syncd.changes import LICENSES, OVERRIDES, OWNERS, Action, Change, Effect, creates
 from syncd.entities import Entity, Kind
 from syncd.store.facts import StoreFacts
 
@@ -16,6 +16,9 @@ DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
 
 UNDO = "undo"
 """The rule of a change that takes another one back."""
+
+_NOT_COMPARED = (OWNERS, OVERRIDES, LICENSES, "identities")
+"""What a change says before that is no value of its entity."""
 
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
@@ -67,7 +70,7 @@ def _differs(change: Change, entity: Entity) -> list[str]:
     fields = [
         name
         for name, before in change.before.items()
-        if name not in (OWNERS, OVERRIDES, "identities") and _current(entity, name) != before
+        if name not in _NOT_COMPARED and _current(entity, name) != before
     ]
     fields += [
         name

@@ -8,11 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import OVERRIDES, OWNERS, Change
+from syncd.changes import LICENSES, OVERRIDES, OWNERS, Change
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
-SPECIAL = frozenset({"client", "site", "role", "identities", "retired", OWNERS, OVERRIDES})
+SPECIAL = frozenset(
+    {"client", "site", "role", "identities", "retired", LICENSES, OWNERS, OVERRIDES}
+)
 """Names in a change that are not fields of the entity."""
 
 _REFERENCES: dict[Kind, tuple[str, ...]] = {
