@@ -36,6 +36,7 @@ for _panel, _commands in _PANELS.items():
         app.command(rich_help_panel=_panel)(_command)
 app.command(rich_help_panel="Sync")(syncing.resume)
 setup.connections.command("resume")(syncing.resume)
+setup.connections.command("retire")(syncing.retire)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")
 app.add_typer(desk.sites, name="sites", rich_help_panel="Desk")

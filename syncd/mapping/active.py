@@ -14,15 +14,16 @@ from syncd.changes import Action, Effect, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.fields import Mapped, Rules
-from syncd.mapping.rules import GoneRule
+from syncd.mapping.rules import GoneRule, Mapping
 from syncd.mapping.values import Difference, Precedence
 
 DISABLED, OUT_OF_SCOPE = "disabled", "out_of_scope"
-ABSENT, DELETED = "absent", "deleted"
+ABSENT, DELETED, RETIRED = "absent", "deleted", "retired"
 
 SENTENCES = {
     ABSENT: "a complete read did not mention it",
     DELETED: "the source says it was deleted",
+    RETIRED: "a person retired its source",
     DISABLED: "the source says it is disabled",
     OUT_OF_SCOPE: "the mapping's scope does not include it any more",
 }
@@ -46,9 +47,18 @@ class Verdict(NamedTuple):
     releases: bool = False
 
 
-def rule_for(rules: Rules, reason: str) -> GoneRule:
-    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope."""
-    rule: GoneRule = getattr(rules.mapping.gone, reason)
+_EMPTY = Mapping()
+"""What is meant by a connection that is not configured any more."""
+
+
+def rule_for(rules: Rules | None, reason: str) -> GoneRule:
+    """The mapping's rule for one reason: disabled, deleted, absent, out_of_scope or retired. Who is
+    retired is absent, and nobody need wait to be sure of it.
+    """
+    gone = (rules.mapping if rules else _EMPTY).gone
+    if reason == RETIRED:
+        return gone.absent.model_copy(update={"after": ()})
+    rule: GoneRule = getattr(gone, reason)
     return rule
 
 
@@ -72,7 +82,8 @@ def verdict(one: Contribution) -> Verdict:
 
 
 def _gone(connection: str, rules: Rules | None, reason: str, kept: Stand) -> Verdict:
-    rule = rule_for(rules, reason) if rules is not None and reason in SENTENCES else None
+    known = reason in SENTENCES and (rules is not None or reason == RETIRED)
+    rule = rule_for(rules, reason) if known else None
     if rule is not None and rule.action == "deactivate":
         return leaves(connection, reason, rule)
     return Verdict(connection, kept, reason)

@@ -7,12 +7,15 @@ had from here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import (
+    ABSENT,
     DELETED,
+    RETIRED,
     SENTENCES,
     Stand,
     Verdict,
@@ -25,7 +28,7 @@ from syncd.mapping.active import (
     why_kept,
 )
 from syncd.mapping.clocks import Clock, tick, waits
-from syncd.mapping.contributions import Contribution, of_others
+from syncd.mapping.contributions import LIVING, Contribution, of_others
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
 from syncd.mapping.page import Context, Page
@@ -40,6 +43,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     ids = {link.entity for link in links if link.entity}
     stored = work.facts.entities(kind, ids) if ids else {}
     others = of_others(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    _let_go(work, others)
     leavers = []
     for link in links:
         entity = stored.get(link.entity) if link.entity else None
@@ -54,9 +58,20 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
         with_homes(work, [(user, said) for _, user, said in leavers]),
         strict=True,
     ):
-        deleted = link.state is LinkState.MISSED and link.note == DELETED
-        _plan_user(work, link, known, DELETED if deleted else reason, page)  # more than absent
+        deleted = link.state is LinkState.MISSED and link.note == DELETED  # says more than absent
+        why = DELETED if deleted and reason == ABSENT else reason
+        _plan_user(work, link, known, why, page)
     name_released(work.facts, page.out.changes)
+
+
+def _let_go(work: Context, others: Mapping[UUID, Sequence[Contribution]]) -> None:
+    """Have records that are retired together with these say nothing any more."""
+    if not work.retiring:
+        return
+    for said in others.values():
+        for one in said:
+            if one.place[0] in work.retiring and one.state in LIVING:
+                one.state, one.reason = LinkState.GONE, RETIRED
 
 
 def _plan_place(

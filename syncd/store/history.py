@@ -16,6 +16,10 @@ from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.partitions import RETIRING
+
+LASTING = ("apply", "edit", *RETIRING)
+"""The modes of runs that change something for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Undoable:
             return "it is still open"
         if self.undone_by is not None:
             return f"run {self.undone_by} did so already"
-        if self.mode not in ("apply", "edit"):
+        if self.mode not in LASTING:
             return f"it is a run of mode {self.mode}"
         return None if self.steps else "it applied nothing"
 
@@ -185,7 +189,7 @@ def _edited_since(
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
-        .where(r.undone_by.is_(None), r.mode.in_(("apply", "edit")))
+        .where(r.undone_by.is_(None), r.mode.in_(LASTING))
         .where(database.among(c.entity_id, ids))
     )
     return {row[0]: f"run {row[1]} changed it since" for row in conn.execute(query)}

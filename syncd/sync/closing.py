@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from syncd.failpoints import reach
 from syncd.store import counts
 from syncd.store.database import Transaction
+from syncd.store.partitions import RETIRE, RETIRED, RETIRING
 from syncd.store.runs import StepRow
 from syncd.sync.engine import Engine
+from syncd.sync.partitions import MISSING
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ def close(engine: Engine, run: int) -> Outcome:
 
     def work(conn: Transaction) -> Outcome:
         outcome = _sum_up(engine, conn, run)
+        if outcome.mode == RETIRE and outcome.state == "succeeded":
+            _retire_connection(engine, conn, run, outcome)
         if outcome.state != "open":
             engine.runs.close_run(
                 conn, run, outcome.state, dict(outcome.counts), outcome.code, outcome.reason
@@ -46,7 +50,8 @@ def close(engine: Engine, run: int) -> Outcome:
 
 def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
     steps = engine.runs.steps(conn, run)
-    outcome = Outcome(run, steps[0].mode if steps else "apply", "succeeded")
+    mode, _, _ = engine.runs.asked(conn, run)
+    outcome = Outcome(run, mode, "succeeded")
     totals: dict[str, int] = {}
     for one in steps:
         numbers = {k: v for k, v in one.counts.items() if isinstance(v, int)}
@@ -59,12 +64,25 @@ def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
         totals["in quarantine"] = engine.runs.quarantined(conn, partitions)
     outcome.counts = totals
     outcome.holds = [hold.id for hold in engine.runs.hold_of(conn, run) if hold.state == "waiting"]
-    outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, steps, totals)
+    outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, mode, steps, totals)
     return outcome
 
 
+def _retire_connection(engine: Engine, conn: Transaction, run: int, outcome: Outcome) -> None:
+    """Never sync the connection again, now that nothing of it is there; all of it must be gone."""
+    _, connection, actor = engine.runs.asked(conn, run)
+    assert connection is not None
+    partitions = engine.runs.partitions(conn, connection)
+    if left := [one.label for one in partitions if one.state != RETIRED]:
+        outcome.state, outcome.code = "partial", "not_retired"
+        outcome.reason = f"it is not retired while it has other partitions: {', '.join(left)}"
+        return
+    reason = f"retired by {actor} (run {run})"
+    engine.runs.set_connection_state(conn, connection, "retired", reason)
+
+
 def _state_of(
-    engine: Engine, conn: Transaction, steps: list[StepRow], totals: dict[str, int]
+    engine: Engine, conn: Transaction, mode: str, steps: list[StepRow], totals: dict[str, int]
 ) -> tuple[str, str | None, str | None]:
     """(state, code, reason) of a run by its steps; anything unusual is never a plain success."""
     states = {one.state for one in steps}
@@ -75,7 +93,8 @@ def _state_of(
             return "partial" if some_done else run_state, code, reason
     if states == {"planned"}:
         return "planned", code, reason
-    mode = steps[0].mode if steps else ""
+    if not steps and mode in ("plan", "apply"):
+        return "partial", MISSING_CODE, "no partition is there to be read"
     for count, modes, what, sentence in _REMARKS:
         if totals.get(count) and mode in modes:
             return "partial", what, sentence
@@ -95,7 +114,17 @@ _ENDINGS = (
 )
 """States of steps, the most telling first, and what they make of their run."""
 
+MISSING_CODE = "partitions_missing"
+
 _REMARKS = (
+    (
+        *(MISSING, ("apply",), MISSING_CODE),
+        "many partitions are not listed any more: they are not read, and nobody of them leaves",
+    ),
+    (
+        *("stale", RETIRING, "stale"),
+        "some changes no longer fitted, so that it is not retired yet: retire it again",
+    ),
     ("stale", ("apply", "undo", "edit"), "stale", "some changes no longer fitted: left out"),
     ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
 )

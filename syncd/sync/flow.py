@@ -5,15 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from syncd.connectors.base import DEFAULT_PARTITION, Connector, Partition
+from syncd.connectors.base import Connector, Partition
 from syncd.errors import AuthFailed, ProviderError, UsageError
 from syncd.failpoints import reach
 from syncd.log import redact_text
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
+from syncd.store.partitions import RETIRING
 from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
+from syncd.sync.partitions import MISSING, take_stock
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "sync", "work_on"]
@@ -41,9 +43,9 @@ def sync(
 
 def _refuse_paused(row: ConnectionRow) -> None:
     if row.state != "active":
+        when = "when that is mended" if row.state == "paused" else "to sync it all the same"
         raise UsageError(
-            f'connection "{row.name}" is {row.state}: {row.reason}; '
-            f"when that is mended: syncd resume {row.name}"
+            f'connection "{row.name}" is {row.state}: {row.reason}; {when}: syncd resume {row.name}'
         )
 
 
@@ -51,16 +53,18 @@ def _resume_or_open(
     engine: Engine, row: ConnectionRow, connector: Connector[Any], mode: str, actor: str
 ) -> int:
     """The run that a crash left open, or a new one with a step for each partition."""
-    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
-    if left is not None and _take_over(engine, left[0], left[1], mode):
-        return left[0]
-    partitions = _partitions(engine, row.name, connector)
+    left = take_over(engine, row, mode)
+    if left is not None:
+        return left
+    found = _partitions(engine, row.name, connector)
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, row.id, mode, actor)
-        for one in partitions:
-            partition = engine.runs.ensure_partition(conn, row.id, one.key, one.name)
-            engine.runs.add_step(conn, run, partition)
+        stock = take_stock(engine.runs, conn, row, found, remember=mode == "apply")
+        steps = [engine.runs.add_step(conn, run, partition) for partition in stock.readable]
+        for step in steps[:1]:  # the first one tells what is to be said of the run
+            counts = {MISSING: stock.missing} if stock.missing else {}
+            engine.runs.update_step(conn, step, notices=stock.notices, counts=counts)
         reach("step.opened")
         return run
 
@@ -69,7 +73,7 @@ def _resume_or_open(
 
 def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:
     try:
-        return list(connector.partitions()) or [DEFAULT_PARTITION]
+        return list(connector.partitions())
     except ProviderError as error:  # no step is there that could end badly
         said = redact_text(str(error))
         error.args = (said, *error.args[1:])
@@ -78,8 +82,21 @@ def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Pa
         raise error from None
 
 
-def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
-    """Whether to go on with a run that another process left open; Busy while that one lives."""
+def take_over(engine: Engine, row: ConnectionRow, mode: str) -> int | None:
+    """The run that another process left open and that is to be gone on with; any other is laid
+    aside. Busy while that process lives.
+    """
+    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
+    if left is None:
+        return None
+    if _goes_on(engine, left[0], left[1], mode):
+        return left[0]
+    if mode not in RETIRING:  # the last thing that it lacked may have been to be retired
+        _refuse_paused(engine.runs.ensure_connection(row.name, ""))
+    return None
+
+
+def _goes_on(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
     partitions = {one.partition for one in _due(engine, run) if one.partition is not None}
     claimed = [claim(engine, one) for one in sorted(partitions)]  # Busy while somebody works
     try:
@@ -100,7 +117,7 @@ def _abandon(engine: Engine, run: int, mode: str) -> None:
     if begun or any(one.phase == "apply" for one in steps):
         raise UsageError(
             f"run {run} was interrupted while it was being applied; finish it first: "
-            + ("syncd undo" if mode == "undo" else "syncd sync")
+            + _FINISHED_BY.get(mode, "syncd sync")
         )
     reason = "the process ended before the plan was made; nothing was changed"
 
@@ -113,6 +130,9 @@ def _abandon(engine: Engine, run: int, mode: str) -> None:
         engine.runs.forget_undo(conn, run)
 
     engine.database.transact(work)
+
+
+_FINISHED_BY = {"undo": "syncd undo", **dict.fromkeys(RETIRING, "syncd connections retire")}
 
 
 def _due(engine: Engine, run: int) -> list[StepRow]:

@@ -27,7 +27,7 @@ def judge(step: Step) -> Verdict:
     """Compare the step's plan with the limits. A plan over them also confirms its first misses, so
     that what is shown is what an approval does.
     """
-    overruns = _overruns(step)
+    overruns = [*step.doubts, *_overruns(step)]
     reach("guard.counted")
     if not overruns:
         return Verdict()

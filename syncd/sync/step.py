@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from syncd.changes import Decisions, Quarantined
+from syncd.changes import Decisions, Overrun, Quarantined
 from syncd.connectors.base import Connector, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.page import Context, Item, digests
@@ -98,6 +98,8 @@ class Step:
     """Some item had no key: nothing can be said about what is absent."""
     reads: dict[str, StreamRead] = field(default_factory=lambda: defaultdict(StreamRead))
     """What the read of each stream has shown so far."""
+    doubts: list[Overrun] = field(default_factory=list)
+    """What speaks against applying the plan without a word, besides its counts."""
 
     def write(self, work: Callable[[Transaction], None]) -> None:
         """One transaction of this step; refused if the lease is lost. A plan that gets lost is made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from syncd.connectors.base import Partition
@@ -31,8 +33,9 @@ from syncd.store import leases
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
+from syncd.store.partitions import RETIRING
 from syncd.store.runs import POISON_ATTEMPTS, StepRow
-from syncd.sync import guarding
+from syncd.sync import guarding, retiring
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine, match_rules
 from syncd.sync.reading import read_all
@@ -94,18 +97,19 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
-_Start: TypeAlias = tuple[float, dict[str, str], Partition, int, dict[str, int]]
+_Start: TypeAlias = tuple[float, dict[str, str], Partition, int, dict[str, int], list[str]]
 
 
 def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
-    rules = engine.rules(name)
+    retires = row.mode in RETIRING
+    rules = retiring.last_rules(engine, name) if retires else engine.rules(name)
+    fingerprint = "" if retires else engine.fingerprint(name)
     draft = Draft(engine.database, row.id, name)
 
     def start(conn: Transaction) -> _Start:
         lease.hold(engine.database, conn)
         draft.clear(conn)
-        fingerprint = engine.fingerprint(name)
         stored = engine.runs.cursors(conn, lease.partition)
         cursors = {
             stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
@@ -113,9 +117,10 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         connection, key, shown = engine.runs.partition(conn, lease.partition)
         now = engine.database.now(conn).timestamp()
         seniority = engine.runs.seniority(conn)
-        return now, cursors, Partition(key, shown), connection, seniority
+        notices = engine.runs.notices(conn, row.id)
+        return now, cursors, Partition(key, shown), connection, seniority, notices
 
-    now, cursors, partition, connection, seniority = engine.database.transact(start)
+    now, cursors, partition, connection, seniority, notices = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     precedence = Precedence(name, engine.settings.precedence, seniority)
     context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)
@@ -125,7 +130,7 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         name,
         engine.database,
         engine.runs,
-        engine.connector(name),
+        retiring.nobody(engine, name) if retires else engine.connector(name),
         partition,
         lease,
         draft,
@@ -138,14 +143,20 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         engine.report,
         engine.stop,
         full or not cursors,
+        counts=Counter(row.counts),
+        notices=notices,
     )
 
 
 def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
     """READ + PLAN, SETTLE, GUARD; whether the plan is now to be applied."""
-    step = _read(engine, step, row)
-    settle(step)
-    verdict = guarding.judge(step)
+    if row.mode in RETIRING:
+        retiring.plan_retirement(step)
+        verdict = replace(guarding.judge(step), rejected=None)  # who asks again has thought again
+    else:
+        step = _read(engine, step, row)
+        settle(step)
+        verdict = guarding.judge(step)
     waits = False
 
     def store(conn: Transaction) -> None:
@@ -209,7 +220,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
     )
     if state == "held":
         guarding.hold(step, verdict, conn)
-    elif mode == "apply" and not verdict.rejected:
+    elif mode != "plan" and not verdict.rejected:
         guarding.supersede(step, conn)
     if state in ("planned", "rejected"):
         step.draft.clear(conn, keep_changes=True)
@@ -226,13 +237,14 @@ def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
 
 
 def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
-    rules = engine.rules(name)
+    retires = row.mode in RETIRING
+    rules = retiring.last_rules(engine, name) if retires else engine.rules(name)
     stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():
         _discard_plan(engine, row)
         raise UsageError("the mapping was edited after this plan was made; sync again to plan anew")
     facts = StoreFacts(engine.database, 0, lease.partition, row.id)
-    Application(
+    application = Application(
         engine.database,
         engine.runs,
         row.id,
@@ -242,10 +254,13 @@ def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None
         match_rules(rules),
         facts,
         engine.report,
-        engine.fingerprint(name),
+        "" if retires else engine.fingerprint(name),
         careful=row.attempts > 0 or row.phase == "apply",
         stop=engine.stop,
-    ).run_to_end()
+    )
+    if retires:
+        application.ending = retiring.ending(engine, lease.partition)
+    application.run_to_end()
 
 
 def _discard_plan(engine: Engine, row: StepRow) -> None:

@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from syncd.connectors.base import Deletes, Page
+from syncd.connectors.base import Page
 from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.answers_runs import Asked, changes
 from syncd.store.dump import canonical_dump
 from syncd.sync import editing
-from tests.stories.desk import Desk, people, person
+from tests.stories.desk import Desk, people
 from tests.stories.licenses import assign, assigned, ledger, pool
 from tests.stories.source import Source, crowd, gone, who
 from tests.stories.writes import count_writes
