@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli import describe, finding, session
+from syncd.cli import describe, finding, gone_places, session
 from syncd.cli.console import as_json, more, plain, say, table, talk
 from syncd.cli.session import AsJson, InClient, Limit
 from syncd.entities import Kind
@@ -104,23 +104,28 @@ def _say_changes(found: list[ChangeLine]) -> None:
 
 
 def review(context: typer.Context, *, limit: Limit = 50, json: AsJson = False) -> None:
-    """Show what waits for a person: held plans, and records in quarantine."""
-    from syncd.store import answers_runs
+    """Show what waits for a person: held plans, records in quarantine, and places that are gone."""
+    from syncd.store import answers_gone, answers_runs
 
     with session.of(context).engine() as engine:
         holds = engine.database.query(lambda conn: engine.runs.holds(conn, "waiting"))
         aside = answers_runs.quarantine(engine.database, limit=limit)
         total = answers_runs.count_quarantine(engine.database)
+        gone = answers_gone.gone_places(engine.database, limit)
     if json:
         as_json(
-            holds=holds, quarantine=[describe.aside_json(one) for one in aside], quarantined=total
+            holds=holds,
+            quarantine=[describe.aside_json(one) for one in aside],
+            quarantined=total,
+            gone=gone.lines,
         )
         return
     for hold in holds:
         _say_hold(hold)
     describe.say_quarantine(aside)
     more(len(aside), total, "--limit 0 shows all")
-    if not holds and not aside:
+    gone_places.say_gone(gone)
+    if not holds and not aside and not gone.lines:
         talk("nothing waits for a person")
 
 
