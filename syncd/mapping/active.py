@@ -52,13 +52,11 @@ _EMPTY = Mapping()
 
 
 def rule_for(rules: Rules | None, reason: str) -> GoneRule:
-    """The mapping's rule for one reason: disabled, deleted, absent, out_of_scope or retired. Who is
-    retired is absent, and nobody need wait to be sure of it.
+    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope; that of absent
+    for who is retired, by a person's word and so without any clock.
     """
     gone = (rules.mapping if rules else _EMPTY).gone
-    if reason == RETIRED:
-        return gone.absent.model_copy(update={"after": ()})
-    rule: GoneRule = getattr(gone, reason)
+    rule: GoneRule = getattr(gone, ABSENT if reason == RETIRED else reason)
     return rule
 
 

@@ -97,7 +97,9 @@ def _speaking(others: Sequence[Contribution]) -> bool:
 def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: Page) -> None:
     user, rule = known.user, rule_for(work.rules, reason)
     verdicts = [verdict(one) for one in known.said]
-    clock = tick(link, reason, rule, work.now)
+    clock = _at_once(reason, work.now)
+    if reason != RETIRED:
+        clock = tick(link, reason, rule, work.now)
     own = leaves(work.precedence.connection, reason, rule)
     if rule.action != "deactivate" or not user.active:
         own = own._replace(stand=Stand.SILENT)
@@ -173,6 +175,11 @@ def _change(
     )
 
 
+def _at_once(reason: str, now: float) -> Clock:
+    """Where nothing is waited for: the first miss is enough, and a person's word is none."""
+    return Clock(0 if reason == RETIRED else 1, now, now, due=True, ticked=True)
+
+
 def _mark(
     stream: str,
     link: LinkFact,
@@ -183,7 +190,7 @@ def _mark(
     now: float,
     clock: Clock | None = None,
 ) -> None:
-    clock = clock or Clock(1, now, now, due=True, ticked=True)
+    clock = clock or _at_once(reason, now)
     page.out.links.append(
         LinkWrite(
             stream,
