@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum, unique
 from typing import Any, NamedTuple
@@ -19,6 +20,20 @@ LICENSES = "licenses"
 """In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
 `before`, of those that it gives back.
 """
+UNDO = "undo"
+"""The rule of a change that takes another one back."""
+DECISION = "@decision"
+"""In `before` and `after` of a change: a person's standing word about its record, null for none."""
+ASIDE = "@aside"
+"""In `before` and `after` of a change: as what its record waits in quarantine, null for not."""
+PINNED = "@pinned"
+"""In `before` and `after` of a change: whether its record's link is pinned."""
+RIVALS = "@rivals"
+"""In `before` of a creation: ids of those that it may be the same as."""
+NOBODY = UUID(int=0)
+"""The entity of a change that is about a record and concerns none."""
+PERSON = "a person"
+"""The rule by which a person's word ties a record to its entity."""
 
 
 class Situation(StrEnum):
@@ -46,6 +61,7 @@ class Action(StrEnum):
     RETIRE = "retire"  # a creation undone: hidden, its keys released, its row kept
     UNLINK = "unlink"
     GONE = "gone"  # a link is gone and its rule keeps the entity as it is
+    DECIDE = "decide"  # a person's word about a record; what comes of it are changes of their own
 
 
 @unique
@@ -57,7 +73,16 @@ class Effect(IntFlag):
     KEY_CHANGE = 2
     REVIVES = 4  # a retired entity comes back
     RECREATED = 8  # a new entity for a record whose key another, gone record had
-    LICENSE_RELEASE = 16  # a user leaves, and their licenses are free for others
+    DECIDED = 16  # a person said so, whoever else has its keys
+    LICENSE_RELEASE = 32  # a user leaves, and their licenses are free for others
+
+
+class Verdict(StrEnum):
+    """What a person said once and for all about a record."""
+
+    LINK = "link"
+    CREATE = "create"
+    IGNORE = "ignore"
 
 
 class LinkState(StrEnum):
@@ -71,7 +96,16 @@ class LinkState(StrEnum):
     LEAVING = "leaving"  # there, and disabled or out of scope; the clock of its rule runs
     GONE = "gone"
     UNDONE = "undone"
-    UNLINKED = "unlinked"
+    UNLINKED = "unlinked"  # by a person; it waits for their word
+
+
+class Word(NamedTuple):
+    """A person's standing word about one record; `entity` is whom to link."""
+
+    verdict: Verdict
+    entity: UUID | None
+    actor: str
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +138,16 @@ _REVIVES = int(Effect.REVIVES)  # flags are slow to combine
 def creates(change: Change) -> bool:
     """Whether the change inserts a new entity."""
     return change.action is Action.CREATE and not change.effects & _REVIVES
+
+
+def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:
+    """What an undo of a change takes back: the fields it set, be it their value or a person's word;
+    of an entity that it created or revived, all at once: `retired`.
+    """
+    if action == Action.CREATE:
+        return {"retired"}
+    named = {*after, *after.get(OVERRIDES, ()), *after.get(OWNERS, ())}
+    return named - {OWNERS, OVERRIDES}
 
 
 def gained_identities(change: Change) -> list[list[str]]:
@@ -139,6 +183,11 @@ class LinkFact(NamedTuple):
     counted_at: float | None = None
     note: str = ""
     digest: bytes | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the record is tied to nobody, so that a person's word about it counts."""
+        return self.entity is None or self.state is LinkState.UNDONE
 
 
 class Tie(NamedTuple):
@@ -187,6 +236,10 @@ class LinkWrite(NamedTuple):
     owner: str = ""
     """`stream/key` of the item that held this record, where it is not the record's own."""
     counted_at: float | None = None
+    ignore: bool = False
+    """Whether a person wants the record to be ignored from now on."""
+    pinned: bool | None = None
+    """Whether nobody but a person may change it from now on; None leaves that as it is."""
 
 
 class Quarantined(NamedTuple):

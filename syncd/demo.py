@@ -42,6 +42,10 @@ STEPS = (
     Step("A person's own change is in the same history, and no sync undoes it.",
          ["users", "set", "maud.okafor@alderfinch.example.com", "title=Head of the practice"]),
     Step("Sync again: nothing changes.", ["sync"], QUARANTINED),
+    Step("A user whom no sheet knows: added by hand.",
+         ["users", "add", "--client", "Brightwater Dental", "name=Ada Byron",
+          "email=ada.byron@brightwater.example.org"]),
+    Step("Who is in the source and not on the desk, or the other way round?", ["gaps"]),
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ _ADVICE = {
     "ambiguous_site": "let one site of the client have this key, or match by a more telling one",
     "ambiguous_user": "let one user of the client have this key, or match by a more telling one",
     "bad_value": "correct this field in the source",
+    "decision_void": "say anew what becomes of it: syncd review link, create or ignore",
     "duplicate_key": "leave one row for each key in the source, or choose a key that is unique",
     "exists_locally": "set user.adopt = true in the mapping, or give that user another key",
     "expression": "correct the expression in the mapping, or the field that it reads",
@@ -19,10 +20,14 @@ _ADVICE = {
     "same_name": 'add "name" to [client] match if that is proof enough, or give both the same ref',
     "shared_identity": "let one record only have this identity in the source",
     "shared_key": "give each of them a key of its own in the source",
+    "skipped": "if it belongs on the desk, let the mapping's [user] scope include it",
     "too_long": "shorten this field in the source",
     "type": "correct this field in the source, or how the mapping reads it",
+    "undecided": "nothing; the next sync plans it again",
+    "undone": "the next sync makes it again, if the source still has it",
     "unknown_client": "see whether its client waits here itself, or let the mapping create clients",
     "unknown_site": "add the site, or let the mapping create sites",
+    "unlinked": "say what becomes of it: syncd review link, create or ignore",
     "unreadable_item": "correct the record in the source; it cannot be read at all",
 }
 

@@ -11,10 +11,21 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from syncd.cli import asking, databases, desk, exits, explaining, gone_places, setup, syncing
+from syncd.cli import (
+    asking,
+    databases,
+    desk,
+    exits,
+    explaining,
+    gaps,
+    gone_places,
+    leavers,
+    reviewing,
+    setup,
+    syncing,
+)
 from syncd.cli.console import complain, say, talk
 from syncd.cli.exits import Exit
-from syncd.cli.groups import Searchable
 from syncd.cli.session import Session
 from syncd.errors import SyncdError
 
@@ -30,19 +41,17 @@ app = typer.Typer(
 _PANELS = {
     "Begin": (setup.init, setup.check, setup.connectors),
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
-    "Ask": (asking.runs, asking.changes, explaining.explain),
+    "Ask": (asking.runs, asking.changes, explaining.explain, gaps.gaps, leavers.leavers),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
-_review = typer.Typer(cls=Searchable, help="List what waits for a person, or keep what is gone.")
-_review.command("list")(asking.review)
-_review.command("keep")(gone_places.keep)
-app.add_typer(_review, name="review", rich_help_panel="Ask")
 app.command(rich_help_panel="Sync")(syncing.resume)
 setup.connections.command("resume")(syncing.resume)
 setup.connections.command("retire")(syncing.retire)
+reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
+app.add_typer(reviewing.review, name="review", rich_help_panel="Ask")
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")
 app.add_typer(desk.sites, name="sites", rich_help_panel="Desk")
 app.add_typer(desk.users, name="users", rich_help_panel="Desk")

@@ -1,4 +1,4 @@
-"""runs, changes, review: what happened, and what waits for a person."""
+"""runs, changes: what happened."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli import describe, finding, gone_places, session
+from syncd.cli import describe, finding, session
 from syncd.cli.console import as_json, more, plain, say, table, talk
 from syncd.cli.session import AsJson, InClient, Limit
 from syncd.entities import Kind
@@ -14,7 +14,6 @@ from syncd.errors import UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import ChangeLine, RunLine
-    from syncd.store.holds import HoldRow
 
 
 def runs(
@@ -52,7 +51,11 @@ def runs(
 
 
 def _state(one: RunLine) -> str:
-    return f"{one.state}, undone by {one.undone_by}" if one.undone_by else one.state
+    if one.undone_by:
+        return f"{one.state}, undone by {one.undone_by}"
+    if one.partly_undone_by:
+        return f"{one.state}, partly undone by {', '.join(map(str, one.partly_undone_by))}"
+    return one.state
 
 
 def _say_run(one: RunLine) -> None:
@@ -62,7 +65,7 @@ def _say_run(one: RunLine) -> None:
     say(f"  {_state(one)}{f': {one.reason}' if one.reason else ''}")
     say(f"  from {plain(one.started_at)} to {plain(one.ended_at) or 'now'}")
     if one.undoes:
-        say(f"  takes back run {one.undoes}")
+        say(f"  takes back {'a part of ' if one.undoes_a_part else ''}run {one.undoes}")
     for name, count in one.counts.items():
         if count:
             say(f"  {count:>8} {name}")
@@ -101,38 +104,3 @@ def _say_changes(found: list[ChangeLine]) -> None:
             say(f"  {line}")
     if not found:
         talk("no changes")
-
-
-def review(context: typer.Context, *, limit: Limit = 50, json: AsJson = False) -> None:
-    """Show what waits for a person: held plans, records in quarantine, and places that are gone."""
-    from syncd.store import answers_gone, answers_runs
-
-    with session.of(context).engine() as engine:
-        holds = engine.database.query(lambda conn: engine.runs.holds(conn, "waiting"))
-        aside = answers_runs.quarantine(engine.database, limit=limit)
-        total = answers_runs.count_quarantine(engine.database)
-        gone = answers_gone.gone_places(engine.database, limit)
-    if json:
-        as_json(
-            holds=holds,
-            quarantine=[describe.aside_json(one) for one in aside],
-            quarantined=total,
-            gone=gone.lines,
-        )
-        return
-    for hold in holds:
-        _say_hold(hold)
-    describe.say_quarantine(aside)
-    more(len(aside), total, "--limit 0 shows all")
-    gone_places.say_gone(gone)
-    if not holds and not aside and not gone.lines:
-        talk("nothing waits for a person")
-
-
-def _say_hold(hold: HoldRow) -> None:
-    say(f"plan {hold.id} of {hold.connection} (run {hold.run}) waits since {plain(hold.held_at)}")
-    for overrun in hold.overruns:
-        say(f"    {plain(overrun['sentence'])}")
-    say(f"    see it: syncd changes --run {hold.run}")
-    say(f"    do it:  syncd approve {hold.id}     or not: syncd reject {hold.id}")
-    say()

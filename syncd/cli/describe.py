@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import LICENSES, OVERRIDES, OWNERS
+from syncd.changes import ASIDE, DECISION, LICENSES, OVERRIDES, OWNERS, PINNED, RIVALS, Action
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
@@ -22,11 +21,16 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
     yield f"{name}: run {outcome.run} {_ending(outcome)}"
     if reads := _reads(counts):
         yield f"  read        {reads}"
-    yield f"  {_verb(outcome)}  {_changes(counts) or 'nothing'}"
+    undoes = outcome.mode == "undo"
+    yield f"  {_verb(outcome)}  {_changes(counts, but='link' if undoes else '') or 'nothing'}"
+    if undoes and (stays := _counted(counts, "link")):
+        yield f"  stays       {', '.join(stays)}"
     if counts.get("stale"):
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
     if aside := _aside(counts, outcome.mode):
         yield f"  quarantine  {aside}"
+    if gaps := _gaps(counts):
+        yield f"  gaps        {gaps}: syncd gaps"
     if outcome.mode in ("plan", "apply") and not counts.get("read people"):
         yield "  nobody      not a single person was read"
     for notice in outcome.notices:
@@ -46,7 +50,9 @@ def _ending(outcome: Outcome) -> str:
 
 def _verb(outcome: Outcome) -> str:
     waits = outcome.state in ("planned", "held") or outcome.code == "rejected"
-    return "would do  " if waits else "did       "
+    if waits:
+        return "would do  "
+    return "took back " if outcome.mode == "undo" else "did       "
 
 
 def _reads(counts: Mapping[str, int]) -> str:
@@ -56,14 +62,20 @@ def _reads(counts: Mapping[str, int]) -> str:
     return ", ".join(reads)
 
 
-def _changes(counts: Mapping[str, int]) -> str:
-    """`create 5 clients, 40 users; update 3 users`."""
-    done: dict[str, list[str]] = defaultdict(list)
-    for name, count in counts.items():
-        if count and is_change(name):
-            action, _, kind = name.partition(" ")
-            done[action].append(some(count, kind))
-    return "; ".join(f"{action} {', '.join(parts)}" for action, parts in done.items())
+def _changes(counts: Mapping[str, int], *, but: str = "") -> str:
+    """`create 5 clients, 40 users; update 3 users`, without one kind of action."""
+    actions = dict.fromkeys(name.partition(" ")[0] for name in counts if is_change(name))
+    done = {action: _counted(counts, action) for action in actions if action != but}
+    return "; ".join(f"{action} {', '.join(parts)}" for action, parts in done.items() if parts)
+
+
+def _counted(counts: Mapping[str, int], action: str) -> list[str]:
+    """`5 clients`, `40 users`: what was done to each kind of entity."""
+    return [
+        some(count, name.partition(" ")[2])
+        for name, count in counts.items()
+        if count and is_change(name) and name.startswith(f"{action} ")
+    ]
 
 
 def _aside(counts: Mapping[str, int], mode: str) -> str:
@@ -76,12 +88,20 @@ def _aside(counts: Mapping[str, int], mode: str) -> str:
     return ", ".join(parts)
 
 
+def _gaps(counts: Mapping[str, int]) -> str:
+    people, users = counts.get("people not on the desk", 0), counts.get("users in no source", 0)
+    missing = "1 person of the source is" if people == 1 else f"{people} people of the source are"
+    alone = "1 user on the desk is" if users == 1 else f"{users} users on the desk are"
+    parts = [f"{missing} not on the desk"] if people else []
+    return ", ".join([*parts, f"{alone} in no source"] if users else parts)
+
+
 # -- changes ---------------------------------------------------------------------------------------
 
 
 def change_lines(change: ChangeLine) -> Iterator[str]:
     """One change: what, who and why, then each field before and after."""
-    yield f"{change.action} {change.kind}  {who(change)}: {plain(change.reason)}"
+    yield f"{_action(change)} {change.kind}  {who(change)}: {plain(change.reason)}"
     for field, before, after in fields(change):
         yield f"    {field}: {quoted(before)} -> {quoted(after)}"
     for verb, side in (("releases", change.after), ("gives back", change.before)):
@@ -93,6 +113,12 @@ def _licenses(pools: Sequence[tuple[str, int]]) -> str:
     """`3 licenses: Office, Visio (2)`."""
     names = [plain(name) if count == 1 else f"{plain(name)} ({count})" for name, count in pools]
     return f"{some(sum(count for _, count in pools), 'license')}: {', '.join(names)}"
+
+
+def _action(change: ChangeLine) -> str:
+    if change.status == "left out":
+        return f"left out: {change.action}"
+    return "leave" if change.mode == "undo" and change.action == Action.LINK else change.action
 
 
 def origin(change: ChangeLine) -> str:
@@ -120,6 +146,10 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
         elif name == "identities":
             before, after = (len(side.get(name) or ()) for side in (change.before, change.after))
             yield "identities", before, after
+        elif name in _ABOUT_RECORDS:
+            told, part = _ABOUT_RECORDS[name]
+            before, after = (_part(side.get(name), part) for side in (change.before, change.after))
+            yield told, before, after
         elif name == OWNERS:
             yield from _new_owners(change)
         elif name != LICENSES:
@@ -134,10 +164,28 @@ def _new_owners(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
             yield f"source of {name}", before.get(name), after.get(name)
 
 
+_ABOUT_RECORDS = {
+    DECISION: ("standing word", "verdict"),
+    ASIDE: ("waits as", "code"),
+    PINNED: ("pinned", ""),
+}
+"""What a change says of its record: as what it is told, and which part of it."""
+
+
+def _part(value: Any, part: str) -> Any:
+    return value[part] if part and value else value
+
+
 def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
     before, after = (side.get(OVERRIDES) or {} for side in (change.before, change.after))
     for name in _names(before, after):
-        yield f"{name} set by hand", before.get(name), after.get(name)
+        was, word = before.get(name), after.get(name)
+        if name == "identities":  # that they are not to change says enough
+            yield f"{name} set by hand", was is not None, word is not None
+        elif (was, word) in ((None, ""), ("", None)):  # both would read as empty
+            yield f"{name} blank by hand", was == "", word == ""
+        else:
+            yield f"{name} set by hand", was, word
 
 
 def _names(*sides: Mapping[str, Any]) -> list[str]:
@@ -149,6 +197,7 @@ def change_json(change: ChangeLine) -> dict[str, Any]:
     told = change._asdict()
     before, after = told.pop("before"), told.pop("after")
     owners = [side.pop(OWNERS, None) or {} for side in (before, after)]
+    before.pop(RIVALS, None)
     named = _names(before, after)
     told["fields"] = {
         name.removeprefix("@"): {"before": before.get(name), "after": after.get(name)}

@@ -11,19 +11,21 @@ from uuid import UUID
 import typer
 
 from syncd.changes import LinkState
-from syncd.cli import describe, finding, session
+from syncd.cli import describe, finding, leavers, session
 from syncd.cli.advice import advice
 from syncd.cli.console import as_json, plain, quoted, say, talk
 from syncd.cli.session import AsJson, InClient
-from syncd.entities import CUSTOM, FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, Entity, Kind
 from syncd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers import Named
     from syncd.store.answers_explain import Rule, Source, Standing
+    from syncd.store.answers_review import Record
     from syncd.store.answers_runs import AsideLine, ChangeLine
     from syncd.store.database import Database
     from syncd.sync.engine import Engine
+    from syncd.sync.leavers import Leaver
 
 _STATES = {
     LinkState.ALIVE: "alive",
@@ -49,6 +51,10 @@ class Explanation:
     raws: dict[tuple[str, str, str], bytes | None] = field(default_factory=dict)
     """Items in quarantine, by connection, stream and key."""
     barred: list[str] = field(default_factory=list)
+    decided: list[tuple[Record, str | None]] = field(default_factory=list)
+    """Records that a person spoke about or pinned, with whom they named."""
+    leaving: list[Leaver] = field(default_factory=list)
+    """The records by which a user is on the way out."""
 
 
 def explain(
@@ -93,9 +99,29 @@ def _explained(
     for one in found.aside:
         place = (one.connection, one.stream, one.key)
         found.raws[place] = answers_explain.raw_in_quarantine(database, *place)
+    found.decided = _decided(database, keys)
     if not meant and not found.sources and not found.aside:
         _give_up(database, reference, client)
     return found
+
+
+def _decided(database: Database, keys: set[str]) -> list[tuple[Record, str | None]]:
+    from syncd.store import answers, answers_review
+
+    records = [
+        one
+        for key in sorted(keys)
+        for one in answers_review.named(database, answers_review.Wanted(key=key))
+        if one.standing or (one.link and one.link.pinned)
+    ]
+    named = {one.standing.word.entity for one in records if one.standing}
+    ids = {one for one in named if one}
+    labels = database.query(lambda conn: answers.labels(database, conn, ids))
+    return [(one, labels.get(_named_by(one))) for one in records]  # type: ignore[arg-type]
+
+
+def _named_by(record: Record) -> UUID | None:
+    return record.standing.word.entity if record.standing else None
 
 
 def _meant(
@@ -127,6 +153,8 @@ def _give_up(database: Database, reference: str, client: UUID | None) -> None:
 
 def _add_entity(engine: Engine, meant: Named, found: Explanation) -> None:
     from syncd.store import answers_explain, answers_runs
+    from syncd.store.answers_leavers import Wanted
+    from syncd.sync.leavers import leavers as going
 
     database = engine.database
     found.standing = answers_explain.standing(database, meant.kind, meant.id)
@@ -134,6 +162,7 @@ def _add_entity(engine: Engine, meant: Named, found: Explanation) -> None:
     found.changes = answers_runs.changes(database, answers_runs.Asked(entity=meant.id, limit=0))
     if meant.kind is Kind.USER:
         found.barred = answers_explain.barred(found.standing)
+        found.leaving = going(engine, Wanted(user=meant.id)).lines
     for name in dict.fromkeys(source.connection for source in found.sources):
         if rules := _match_rules(engine, name, meant.kind):
             found.rules[name] = answers_explain.correlated(database, found.standing.entity, rules)
@@ -158,9 +187,12 @@ def _told(found: Explanation) -> Iterator[str]:
         yield from _entity_lines(found.standing)
         if found.standing.entity.kind is Kind.USER:
             yield from _sign_in_lines(found)
+            yield from _leaving_lines(found.leaving)
         yield from _value_lines(found.standing)
     for source in found.sources:
         yield from _source_lines(source, _rule_of(source, found))
+    for record, whom in found.decided:
+        yield from _word_lines(record, whom)
     for connection, rules in found.rules.items():
         yield from _rule_lines(connection, rules, found)
     for one in found.aside:
@@ -174,11 +206,16 @@ def _entity_lines(standing: Standing) -> Iterator[str]:
     yield f"{entity.kind} {plain(entity.values.get('name'))}"
     yield f"  id      {entity.id}"
     if standing.client:
-        yield f"  client  {plain(standing.client.values.get('name'))}"
+        yield f"  client  {plain(standing.client.values.get('name'))}{_by_hand(entity, 'client')}"
     if standing.site:
-        yield f"  site    {plain(standing.site.values.get('name'))}"
+        yield f"  site    {plain(standing.site.values.get('name'))}{_by_hand(entity, 'site')}"
     if entity.retired:
         yield "  retired: its creation was undone; it comes back if its record does"
+
+
+def _by_hand(entity: Entity, name: str) -> str:
+    """That no source may change this, where a person said so."""
+    return "  (set by hand)" if name in entity.overrides else ""
 
 
 def _sign_in_lines(found: Explanation) -> Iterator[str]:
@@ -189,6 +226,13 @@ def _sign_in_lines(found: Explanation) -> Iterator[str]:
         yield f"  {plain(why)}"
     for identity in found.standing.identities:
         yield f"  identity {plain(identity.issuer)} {plain(identity.subject)}"
+    if "identities" in found.standing.entity.overrides:
+        yield "  a person said so: no source adds an identity until `identities` is released"
+
+
+def _leaving_lines(leaving: list[Leaver]) -> Iterator[str]:
+    for one in leaving:
+        yield f"on the way out: {'; '.join(leavers.lines(one))}"
 
 
 def _value_lines(standing: Standing) -> Iterator[str]:
@@ -230,6 +274,28 @@ def _source_lines(source: Source, rule: str) -> Iterator[str]:
     if source.owner:
         yield f"  it came inside the item {plain(source.owner)}"
     yield from _item_lines(source.raw)
+
+
+def _word_lines(record: Record, whom: str | None) -> Iterator[str]:
+    yield ""
+    yield f"decided by a person: {record.connection} {record.stream} {plain(record.key)}"
+    if record.link and record.link.pinned:
+        yield "  pinned: only a person changes whom it is linked to"
+    if record.standing:
+        word, at, _, run = record.standing
+        yield f"  {word.verdict}{f' to {plain(whom)}' if whom else ''}, for good"
+        yield f"  said by {plain(word.actor)} at {plain(at)} (run {run})"
+        if word.reason:
+            yield f"  because: {plain(word.reason)}"
+
+
+def _word_data(record: Record) -> dict[str, Any]:
+    told: dict[str, Any] = {"connection": record.connection, "stream": record.stream}
+    told |= {"key": record.key, "pinned": bool(record.link and record.link.pinned)}
+    if record.standing:
+        word, at, _, run = record.standing
+        told |= {**word._asdict(), "at": at, "run": run}
+    return told
 
 
 def _item_lines(raw: bytes | None) -> Iterator[str]:
@@ -300,10 +366,12 @@ def _as_data(found: Explanation) -> dict[str, Any]:
         }
         if entity.kind is Kind.USER:
             told["sign_in"] = {"possible": not found.barred, "reasons": found.barred}
+            told["leaving"] = [leavers.as_data(one) for one in found.leaving]
     told["sources"] = [
         {**one._asdict(), "matched_by": _rule_of(one, found), "raw": _item(one.raw)}
         for one in found.sources
     ]
+    told["decisions"] = [_word_data(record) for record, _ in found.decided]
     told["rules"] = found.rules
     told["quarantine"] = [
         {

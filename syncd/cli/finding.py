@@ -11,6 +11,7 @@ from syncd.errors import UsageError
 if TYPE_CHECKING:
     from syncd.store.answers import Named
     from syncd.store.database import Database
+    from syncd.sync.engine import Engine
 
 _HINTS = {
     Kind.CLIENT: "its reference, domain or name",
@@ -32,6 +33,14 @@ def one(database: Database, kind: Kind, reference: str, client: UUID | None = No
     nearby = near(database, kind, reference, client)
     perhaps = f"; did you mean {' or '.join(nearby)}?" if nearby else "."
     raise UsageError(f'no {kind} is called "{reference}"{perhaps} Name {_HINTS[kind]}.')
+
+
+def known_connection(engine: Engine, name: str) -> None:
+    """ConfigError unless a connection is called so, be it one that is not configured any more."""
+    from syncd.store import answers_runs
+
+    if name not in {one.name for one in answers_runs.connections(engine.database)}:
+        engine.settings.connection(name)
 
 
 def ambiguous(reference: str, found: list[Named]) -> UsageError:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from syncd.cli import finding, session
-from syncd.cli.console import more, plain, say, some
+from syncd.cli.console import more, plain, say, some, typed
 from syncd.cli.session import Actor, whoever
+from syncd.entities import Kind
 from syncd.errors import UsageError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from syncd.store.answers import Found
     from syncd.store.answers_gone import GonePlace, GoneRecord
+    from syncd.store.database import Database
+
+GONE = "gone"
+"""What the queue calls a client or site that no source has any more."""
+_KINDS = {"organizations": (Kind.CLIENT,), "locations": (Kind.SITE,), "people": ()}
+
+
+def found(
+    database: Database,
+    connection: str | None,
+    code: str | None,
+    client: UUID | None,
+    stream: str | None,
+    limit: int,
+) -> Found[GonePlace]:
+    """Those of them that the filters of the review queue let pass."""
+    from syncd.store import answers_gone
+
+    kinds = _KINDS[stream] if stream else answers_gone.ALL.kinds
+    wanted = answers_gone.Wanted(connection, client, kinds if code in (None, GONE) else ())
+    return answers_gone.gone_places(database, limit, wanted)
 
 
 def say_gone(found: Found[GonePlace]) -> None:
@@ -23,7 +46,7 @@ def say_gone(found: Found[GonePlace]) -> None:
         say(f"gone {one.kind}  {plain(one.label)}: {some(one.users, 'active user')}")
         for record in one.records:
             say(f"    {_told(record)}")
-        say(f"    keep it: syncd review keep {_typed(one.records[0].key)}")
+        say(f"    keep it: syncd review keep {typed(one.records[0].key)}")
         say(f"    or not:  syncd {one.kind}s deactivate {one.id}")
         say()
     more(len(found.lines), found.total, "--limit 0 shows all")
@@ -35,11 +58,6 @@ def _told(record: GoneRecord) -> str:
         place += f" in {plain(record.partition)}"
     since = f" since {plain(record.since)}" if record.since else ""
     return f"{record.reason} in {place}{since}"
-
-
-def _typed(key: str) -> str:
-    """A key as one types it."""
-    return shlex.quote(plain(key))
 
 
 def keep(
@@ -60,7 +78,7 @@ def keep(
         found = answers_gone.gone_by_key(engine.database, key, connection)
         if not found:
             raise UsageError(
-                f"no client or site waits because its record {_typed(key)} is gone "
+                f"no client or site waits because its record {typed(key)} is gone "
                 "(syncd review lists those that do)"
             )
         if len(found) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd.cli import exits, session
+from syncd.cli import exits, finding, session
 from syncd.cli.console import as_json, say, some, table, talk
 from syncd.cli.exits import Exit
 from syncd.cli.groups import Searchable
@@ -215,9 +215,8 @@ def list_partitions(context: typer.Context, name: Connection, *, json: AsJson = 
     from syncd.store import answers_partitions
 
     with session.of(context).engine() as engine:
+        finding.known_connection(engine, name)
         found = answers_partitions.partitions(engine.database, name)
-        if not found and name not in engine.settings.connections:
-            engine.settings.connection(name)
     if json:
         as_json(partitions=found)
         return

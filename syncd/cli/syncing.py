@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from syncd.cli import describe, exits, session
+from syncd.cli import describe, exits, finding, session
 from syncd.cli.console import as_json, complain, more, say, some, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Actor, AsJson, whoever
+from syncd.entities import Kind
 from syncd.errors import ConfigError, SyncdError
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import AsideLine, ChangeLine
+    from syncd.store.undone import Wanted
     from syncd.sync.engine import Engine
     from syncd.sync.flow import Outcome
 
@@ -98,20 +100,62 @@ def undo(
     context: typer.Context,
     run: Annotated[int, typer.Argument(help="The run to take back; see `syncd runs`.")],
     *,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHO", help="Only what it did to this user; may be repeated."),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLIENT", help="Only this client, its sites and users; may be repeated."
+        ),
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this field, also `site`, `client` or `active`; may be repeated.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Set by hand what is restored: no sync does the same again."),
+    ] = False,
     json: AsJson = False,
     actor: Actor = "",
 ) -> None:
-    """Take a run back, field by field; its connection is paused until someone resumes it."""
+    """Take a run back, field by field; its connection is paused until someone resumes it.
+
+    With --user, --client or --field only what fits all of them; the rest can be undone later.
+    """
     from syncd.sync import undoing
 
     answer = _Answer(json=json)
     with session.of(context).working_engine() as engine:
+        wanted = _wanted(engine, user or [], client or [], field or [], keep)
         name = _connection_of(engine, run)
-        outcome = undoing.undo(engine, run, actor or whoever())
+        outcome = undoing.undo(engine, run, actor or whoever(), wanted)
         answer.add(engine, name, outcome)
+    if keep:
+        talk("what was restored is set by hand now (syncd users release gives it back)")
     if name in engine.settings.connections:
         talk(f"{name} is paused now; when its source is mended: syncd resume {name}")
     answer.end()
+
+
+def _wanted(
+    engine: Engine, users: list[str], clients: list[str], fields: list[str], keep: bool
+) -> Wanted:
+    """What of a run is to be taken back, from what was typed."""
+    from syncd.store.undone import Wanted
+    from syncd.sync.undo_parts import fields_named
+
+    return Wanted(
+        frozenset(finding.one(engine.database, Kind.USER, one).id for one in users),
+        frozenset(finding.one(engine.database, Kind.CLIENT, one).id for one in clients),
+        fields_named(fields),
+        keep,
+    )
 
 
 def retire(
@@ -145,8 +189,13 @@ def resume(
     from syncd.sync import connections
 
     with session.of(context).engine() as engine:
+        paused = connections.waiting(engine, name)
         row = connections.resume(engine, name, actor or whoever(), partition)
     say(f"{row.name} is {row.state}")
+    if paused.reason:
+        talk(f"it was paused: {paused.reason}")
+    if paused.unsettled:
+        talk(f"{some(paused.unsettled, 'record')} of it will be planned again")
     talk(f"to see what the next sync would do: syncd plan {name}")
 
 

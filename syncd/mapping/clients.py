@@ -5,13 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Effect, Situation
+from syncd.changes import PERSON, Situation
 from syncd.entities import Entity, Kind
-from syncd.mapping.contributions import of_others
-from syncd.mapping.match import Match, Subject, claims, correlate
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, client_ref
+from syncd.mapping.words import match_all
 
 
 def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None:
@@ -19,9 +20,9 @@ def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
     newcomers, known = sort_out(candidates, stored)
-    others = of_others(work, Kind.CLIENT, {client.id for _, client in known}, own(candidates))
+    said = said_of(work, Kind.CLIENT, known)
     for one, entity in known:
-        _update(work, one, entity, others, page, "", "")
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -30,14 +31,19 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     candidates = [new.one for new in newcomers]
     rules = work.rules.client.match
     subjects = [_subject(one) for one in candidates]
-    matches = correlate(Kind.CLIENT, "organizations", rules, subjects, work.facts)
+    matches = match_all(Kind.CLIENT, "organizations", rules, candidates, subjects, work.facts)
     twins = _namesakes(work, subjects, matches)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    others = of_others(work, Kind.CLIENT, ids, own(candidates))
+    matched = [
+        (one, stored[match.entity])
+        for one, match in zip(candidates, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.CLIENT, matched)
     for new, subject, match in zip(newcomers, subjects, matches, strict=True):
         twin = None if new.retired else twins.get(subject.keys.get("name", ""))
-        link = _decide(work, new, match, stored, others, twin, page)
+        link = _decide(work, new, match, stored, said, twin, page)
         if link is not None:
             for claim in claims(Kind.CLIENT, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -48,18 +54,20 @@ def _decide(
     new: Newcomer,
     match: Match,
     stored: dict[UUID, Entity],
-    others: Others,
+    said: dict[str, list[Contribution]],
     twin: UUID | None,
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the organization was set aside."""
     one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        reason = "matched by " + match.rule
-        return _update(work, one, stored[match.entity], others, page, match.rule, reason)
+        return _update(work, one, stored[match.entity], said[one.key], page, match)
     if match.situation is Situation.AMBIGUOUS:
-        page.quarantine(one, "ambiguous_client", match.why, suggestion=_hex(match.rivals))
+        code = match.code or "ambiguous_client"
+        page.quarantine(one, code, match.why, match.fields, _hex(match.rivals))
         return None
+    if match.rule == PERSON:
+        return _create(work, new, page, match)
     if twin is not None:
         message = "a client with this name exists; a name alone is not proof that they are one"
         page.quarantine(one, "same_name", message, ("name",), twin.hex)
@@ -67,7 +75,7 @@ def _decide(
     if not work.rules.mapping.client.create:
         page.quarantine(one, "unknown_client", "no client matches and the mapping creates none")
         return None
-    return _create(work, new, page, again=bool(match.rivals))
+    return _create(work, new, page, match)
 
 
 def _subject(candidate: Candidate) -> Subject:
@@ -89,16 +97,19 @@ def _namesakes(
     return {values[0]: min(ids) for (_, values), ids in found.items() if ids}
 
 
-def _create(work: Context, new: Newcomer, page: Page, *, again: bool = False) -> int:
-    """`again`: the key that it is matched by belonged to a record that is gone."""
+def _create(work: Context, new: Newcomer, page: Page, match: Match) -> int:
     one, retired = new.one, new.retired
     values = created_values(one.mapped)
     if top_level := work.rules.mapping.client.top_level:
         values.setdefault("top_level", top_level)
-    reason = "its key is back: the client that was retired" if retired else "a new organization"
-    made = creation(one, None, values, reason, retired)
-    if again:
-        made.effects |= Effect.RECREATED
+    reason = "a new organization"
+    if retired:
+        reason = "its key is back: the client that was retired"
+    elif match.rivals:
+        reason = f"a new organization, and perhaps a re-created one: {match.why}"
+    elif match.why:
+        reason = match.why
+    made = creation(one, None, values, reason, retired, match)
     change = page.change(made)
     name = str(values.get("name", ""))
     # One that comes back is as empty as a new one: nothing retires from under others.
@@ -111,12 +122,11 @@ def _update(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: list[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    match: Match = NEW,
 ) -> int:
-    place = update_place(work, one, entity, others, page, rule, reason)
+    place = update_place(work, one, entity, said, page, match)
     ref = client_ref(entity)
     change = page.out.links[place].change
     if change >= 0:

@@ -55,7 +55,7 @@ class Contribution:
     """What one record says, or said, about its entity. `mapped` None: nobody can tell.
 
     `reason`: why its link is going or gone. `client`, `site`: where the record itself places a
-    person.
+    person. `item`: what is read and mapped when somebody wants to know what it says.
     """
 
     connection: str
@@ -67,11 +67,21 @@ class Contribution:
     mapped: Mapped | None = None
     client: UUID | None = None
     site: SiteRef | None = None
+    item: tuple[Parse, bytes] | None = None
 
     @property
     def speaks(self) -> bool:
         """Whether its values count."""
         return self.mapped is not None and self.mapped.in_scope and self.state in LIVING
+
+    def heard(self, kind: Kind) -> Contribution:
+        """Itself, read and mapped."""
+        if self.item is not None and self.rules is not None:
+            parse, raw = self.item
+            self.record = _record(parse(raw), RECORDS[kind], self.place[2])
+            self.mapped = _mapped(self.rules, self.record)
+            self.item = None
+        return self
 
     def field_rules(self, kind: Kind) -> KindRules:
         """The rules that made its values."""
@@ -82,7 +92,7 @@ class Contribution:
 def of_others(
     work: Listener, kind: Kind, ids: Collection[UUID], own: Iterable[tuple[str, str]]
 ) -> dict[UUID, list[Contribution]]:
-    """What records other than `own`, (stream, key) of this partition, say about entities."""
+    """The records of entities other than `own`, (stream, key) of this partition; not heard yet."""
     tied = work.facts.tied(kind, ids)
     if not tied:
         return {}
@@ -90,42 +100,11 @@ def of_others(
     found: dict[UUID, list[Contribution]] = defaultdict(list)
     for one in tied:
         if (one.partition, one.stream, one.key) not in mine:
-            found[one.entity].append(_heard(work.speakers(one.connection), kind, one))
-    if kind is Kind.USER:
-        _find_homes(work, [one for some in found.values() for one in some if one.speaks])
+            found[one.entity].append(_of(work.speakers(one.connection), one))
     return found
 
 
-def _heard(speaker: Speaker | None, kind: Kind, tie: Tied) -> Contribution:
-    made = Contribution(
-        tie.connection,
-        (tie.partition, tie.stream, tie.key),
-        tie.state,
-        tie.note,
-        speaker.rules if speaker else None,
-    )
-    parse = speaker.parse.get(tie.holder) if speaker else None
-    if speaker and parse and tie.raw is not None and tie.state in LIVING:
-        made.record = _record(parse(tie.raw), RECORDS[kind], tie.key)
-        made.mapped = _mapped(speaker.rules, made.record)
-    return made
-
-
-def _record(found: Sequence[Record | Reject], wanted: type[Record], key: str) -> Record | None:
-    for one in found:
-        if isinstance(one, wanted) and one.key == key:
-            return one
-    return None
-
-
-def _mapped(rules: Rules, record: Record | None) -> Mapped | None:
-    try:
-        return rules.said(record) if record is not None else None
-    except RecordRejected:
-        return None
-
-
-def _find_homes(work: Listener, said: Sequence[Contribution]) -> None:
+def find_homes(work: Listener, said: Iterable[Contribution]) -> None:
     """Look up the clients and sites that people's records of other partitions name."""
     people = [(one, one.record) for one in said if isinstance(one.record, Person)]
     wanted = {
@@ -147,3 +126,29 @@ def _find_homes(work: Listener, said: Sequence[Contribution]) -> None:
         home = sites.get(tied.get((partition, "locations", person.location or ""), UUID(int=0)))
         if home is not None and home.client is not None and not home.retired:
             one.site = SiteRef(home.id, home.client)
+
+
+def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
+    parse = speaker.parse.get(tie.holder) if speaker else None
+    return Contribution(
+        tie.connection,
+        (tie.partition, tie.stream, tie.key),
+        tie.state,
+        tie.note,
+        speaker.rules if speaker else None,
+        item=(parse, tie.raw) if parse and tie.raw is not None and tie.state in LIVING else None,
+    )
+
+
+def _record(found: Sequence[Record | Reject], wanted: type[Record], key: str) -> Record | None:
+    for one in found:
+        if isinstance(one, wanted) and one.key == key:
+            return one
+    return None
+
+
+def _mapped(rules: Rules, record: Record | None) -> Mapped | None:
+    try:
+        return rules.said(record) if record is not None else None
+    except RecordRejected:
+        return None

@@ -28,7 +28,8 @@ from syncd.mapping.active import (
     why_kept,
 )
 from syncd.mapping.clocks import Clock, tick, waits
-from syncd.mapping.contributions import LIVING, Contribution, of_others
+from syncd.mapping.contributions import LIVING, Contribution
+from syncd.mapping.hearing import others_of
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
 from syncd.mapping.page import Context, Page
@@ -42,7 +43,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     kind = KINDS[stream]
     ids = {link.entity for link in links if link.entity}
     stored = work.facts.entities(kind, ids) if ids else {}
-    others = of_others(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    others = others_of(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
     _let_go(work, others)
     leavers = []
     for link in links:

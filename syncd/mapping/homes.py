@@ -50,8 +50,12 @@ def _clients(
 def _client_of(
     work: Context, user: Entity, said: Sequence[Contribution], clients: dict[UUID, ClientRef]
 ) -> ClientRef:
-    """The client that the first record which names one names; else the one that the user has."""
+    """The client that the first record which names one names; else, and where a person said so, the
+    one that the user has.
+    """
     assert user.client is not None
+    if "client" in user.overrides:
+        return clients[user.client]
     for one in work.precedence.ordered(said, Kind.USER, "client"):
         if one.speaks and one.client in clients:
             return clients[one.client]

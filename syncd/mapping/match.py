@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from syncd.changes import Situation, Tie
+from syncd.changes import PERSON, Situation, Tie
 from syncd.entities import Kind
 from syncd.mapping.view import Facts, KeyTuple
 from syncd.records import Identity
@@ -30,13 +30,27 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What correlation found. `rivals` are the other entities that answer to the same rule."""
+    """What correlation found. `rivals` are the other entities that answer to the same rule.
+
+    `code`: the reason code of one that is ambiguous in a way of its own.
+    """
 
     situation: Situation
     entity: UUID | None = None
     rule: str = ""
     rivals: tuple[UUID, ...] = ()
     why: str = ""
+    code: str = ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The rule that found somebody, as what a quarantined record names as its fields."""
+        return (self.rule,) if self.rule else ()
+
+    @property
+    def reason(self) -> str:
+        """The sentence that a change of a matched entity is explained by."""
+        return self.why or f"matched by {self.rule}"
 
 
 NEW = Match(Situation.NEW)
@@ -63,6 +77,8 @@ def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) ->
     Two records of one plan that share a claim are both ambiguous. Valid within this process only.
     """
     made = [hash((kind, match.entity))] if match.entity else []
+    if match.rule == PERSON:  # whoever else has its keys
+        return made
     scope = subject.scope.int if subject.scope else 0
     for rule in rules:
         if rule == ("identity",):

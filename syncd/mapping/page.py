@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from syncd.changes import (
+    PERSON,
+    RIVALS,
     Action,
     Change,
     Decisions,
@@ -18,11 +20,13 @@ from syncd.changes import (
     LinkWrite,
     Notice,
     Quarantined,
+    Word,
 )
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.clocks import Clock
 from syncd.mapping.contributions import Speakers
 from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.match import NEW, Match
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
 from syncd.records import Identity, Location, Organization, Person, Record
@@ -67,6 +71,8 @@ class Candidate:
     item: Item | None  # None: the record came inside another record's item
     link: LinkFact | None
     owner: str = ""
+    word: Word | None = None
+    """What a person said about it, where it is tied to nobody."""
 
     @property
     def key(self) -> str:
@@ -108,6 +114,7 @@ class Page:
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item, clock = candidate.item, way.clock
+        pinned = True if rule == PERSON else None
         if not rule and candidate.link is not None and candidate.link.entity == entity:
             rule = candidate.link.matched_by
         self.out.links.append(
@@ -127,6 +134,7 @@ class Page:
                 way.note,
                 candidate.owner,
                 clock.counted if clock else None,
+                pinned=pinned,
             )
         )
         return len(self.out.links) - 1
@@ -209,9 +217,13 @@ def creation(
     values: dict[str, Any],
     reason: str,
     retired: Entity | None = None,
+    match: Match = NEW,
 ) -> Change:
-    """A new entity (a client is its own), or a retired one that comes back as if it were new."""
-    kind, before, effects = KIND_OF[type(candidate.record)], {}, 0
+    """A new entity (a client is its own), or a retired one that comes back as if it were new.
+    `match` tells whom else it may be, or that a person wants it.
+    """
+    kind, effects = KIND_OF[type(candidate.record)], 0
+    before: dict[str, Any] = {}
     entity = retired.id if retired else new_id()
     if retired:
         before = {"retired": True, **retired.values}
@@ -219,6 +231,11 @@ def creation(
         if client and client != retired.client:
             values["client"] = client.hex
         effects = int(Effect.REVIVES)
+    elif match.rule == PERSON:
+        effects = int(Effect.DECIDED)
+    elif match.rivals:
+        before[RIVALS] = [rival.hex for rival in match.rivals[:5]]
+        effects = int(Effect.RECREATED)
     return Change(
         kind,
         Action.CREATE,

@@ -7,13 +7,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from syncd.changes import Action, LinkState
-from syncd.entities import Entity
+from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import together
+from syncd.mapping.match import NEW, Match
 from syncd.mapping.page import Candidate, Context, Page, update
 from syncd.mapping.values import difference
-
-Others = Mapping[UUID, Sequence[Contribution]]
-"""What other records say, by entity."""
 
 
 class Newcomer(NamedTuple):
@@ -27,21 +26,17 @@ def sort_out(
     candidates: Iterable[Candidate], stored: Mapping[UUID, Entity]
 ) -> tuple[list[Newcomer], list[tuple[Candidate, Entity]]]:
     """Newcomers, and the records of what we keep. What is tied to something retired looks anew: in
-    the meantime another source may have made what it belongs to.
+    the meantime another source may have made what it belongs to. So does what a person spoke about.
     """
     newcomers, known = [], []
     for one in candidates:
         entity = stored.get(one.link.entity) if one.link and one.link.entity else None
-        if entity is None or entity.retired:
-            newcomers.append(Newcomer(one, entity))
+        retired = entity if entity and entity.retired else None
+        if entity is None or retired or one.word:
+            newcomers.append(Newcomer(one, retired))
         else:
             known.append((one, entity))
     return newcomers, known
-
-
-def own(candidates: Iterable[Candidate]) -> list[tuple[str, str]]:
-    """Stream and key of the records that are being planned."""
-    return [(one.stream, one.key) for one in candidates]
 
 
 def contribution(work: Context, one: Candidate) -> Contribution:
@@ -57,23 +52,30 @@ def contribution(work: Context, one: Candidate) -> Contribution:
     )
 
 
+def said_of(
+    work: Context, kind: Kind, pairs: Sequence[tuple[Candidate, Entity]]
+) -> dict[str, list[Contribution]]:
+    """All that is said of the clients or sites that records belong to, by the record's key."""
+    said = together(work, kind, [(entity, contribution(work, one)) for one, entity in pairs])
+    return {one.key: all_said for (one, _), all_said in zip(pairs, said, strict=True)}
+
+
 def update_place(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: Sequence[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    match: Match = NEW,
 ) -> int:
     """Decide on the record of a stored client or site; the place of its link."""
-    said = [*others.get(entity.id, ()), contribution(work, one)]
+    rule = match.rule
     diff = difference(entity, said, work.precedence)
     came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
     if not diff and not rule and not came_back:
         return page.link(one, entity.id, rule=rule)
     action = Action.UPDATE if diff else Action.LINK
-    sentence = reason or ("it is back in the source" if came_back else "the source says so")
-    change = update(one, entity, diff, action, sentence)
+    sentence = "it is back in the source" if came_back else "the source says so"
+    change = update(one, entity, diff, action, match.reason if rule else sentence)
     change.rule = rule
     return page.link(one, entity.id, page.change(change), rule=rule)

@@ -16,6 +16,7 @@ from syncd.mapping.fields import RecordRejected
 from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
+from syncd.mapping.words import heed, leave_out_ignored
 from syncd.records import Location, Organization, Person, Record, Reject
 from syncd.text import usable_key
 
@@ -47,12 +48,14 @@ class Planner:
         """The decisions of one page of one stream. `quarantined`: some item of the stream may be in
         quarantine already, so look.
         """
-        page = Page()
-        candidates = [
+        page, facts = Page(), self.context.facts
+        words = facts.decisions(stream, [item.key for item in items])
+        read = [
             candidate
-            for item in items
+            for item in leave_out_ignored(stream, items, links, words, page)
             for candidate in self._candidates(stream, parse, item, links, page)
         ]
+        candidates = heed(stream, read, words, facts, page)
         for record, decide in DECIDERS:
             chosen = [one for one in candidates if type(one.record) is record]
             if chosen:

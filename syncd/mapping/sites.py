@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Change, Effect, Situation
+from syncd.changes import PERSON, Action, Change, Situation
 from syncd.entities import Entity, Kind, new_id
-from syncd.mapping.contributions import Contribution, of_others
-from syncd.mapping.match import Match, Subject, claims, correlate
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, Others, own, sort_out, update_place
+from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
+from syncd.mapping.words import match_all
 from syncd.records import Location
 
 
@@ -23,9 +24,9 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
     newcomers, known = sort_out(candidates, stored)
-    others = of_others(work, Kind.SITE, {site.id for _, site in known}, own(candidates))
+    said = said_of(work, Kind.SITE, known)
     for one, entity in known:
-        _update(work, one, entity, others, page, "", "")
+        _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 
@@ -43,12 +44,18 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
         Subject(keys.keys(Kind.SITE, new.one.mapped.values), client.id, client.new)
         for new, client in placed
     ]
-    matches = correlate(Kind.SITE, "locations", rules, subjects, work.facts)
+    ones = [new.one for new, _ in placed]
+    matches = match_all(Kind.SITE, "locations", rules, ones, subjects, work.facts)
     ids = {match.entity for match in matches if match.entity}
     stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    others = of_others(work, Kind.SITE, ids, own(new.one for new in newcomers))
+    matched = [
+        (new.one, stored[match.entity])
+        for (new, _), match in zip(placed, matches, strict=True)
+        if match.entity in stored
+    ]
+    said = said_of(work, Kind.SITE, matched)
     for (new, client), subject, match in zip(placed, subjects, matches, strict=True):
-        link = _decide(work, new, client, match, stored, others, page)
+        link = _decide(work, new, client, match, stored, said, page)
         if link is not None:
             for claim in claims(Kind.SITE, rules, subject, match):
                 page.out.claims.append((claim, link))
@@ -60,35 +67,34 @@ def _decide(
     client: ClientRef,
     match: Match,
     stored: dict[UUID, Entity],
-    others: Others,
+    said: dict[str, list[Contribution]],
     page: Page,
 ) -> int | None:
     one = new.one
     if match.situation is Situation.MATCHED and match.entity in stored:
-        reason = "matched by " + match.rule
-        return _update(work, one, stored[match.entity], others, page, match.rule, reason)
+        return _update(work, one, stored[match.entity], said[one.key], page, match)
     if match.situation is Situation.AMBIGUOUS:
-        page.quarantine(one, "ambiguous_site", match.why)
+        rivals = ",".join(rival.hex for rival in match.rivals[:5])
+        page.quarantine(one, match.code or "ambiguous_site", match.why, match.fields, rivals)
         return None
+    if match.rule == PERSON:
+        return _create(work, new, client, page, match)
     if not work.rules.mapping.site.create:
         page.quarantine(one, "unknown_site", "no site matches and the mapping creates none")
         return None
-    return _create(work, new, client, page, again=bool(match.rivals))
+    return _create(work, new, client, page, match)
 
 
-def _create(
-    work: Context, new: Newcomer, client: ClientRef, page: Page, *, again: bool = False
-) -> int:
-    """`again`: the key that it is matched by belonged to a record that is gone."""
+def _create(work: Context, new: Newcomer, client: ClientRef, page: Page, match: Match) -> int:
     one, retired = new.one, new.retired
     values = created_values(one.mapped)
     is_main = keys.key(Kind.SITE, "name", str(values.get("name", ""))) == _main_name(work, client)
     if is_main:
         values["role"] = "main"
     reason = "its key is back: the site that was retired" if retired else "a new location"
-    change = creation(one, client.id, values, reason, retired)
-    if again:
-        change.effects |= Effect.RECREATED
+    if match.rule == PERSON:
+        reason = match.why
+    change = creation(one, client.id, values, reason, retired, match)
     if is_main:
         work.directory.special[client.id, "main"] = change.entity
     work.directory.sites[one.key] = SiteRef(change.entity, client.id)
@@ -100,14 +106,13 @@ def _update(
     work: Context,
     one: Candidate,
     entity: Entity,
-    others: Others,
+    said: list[Contribution],
     page: Page,
-    rule: str,
-    reason: str,
+    match: Match = NEW,
 ) -> int:
     if entity.client:
         work.directory.sites[one.key] = SiteRef(entity.id, entity.client)
-    return update_place(work, one, entity, others, page, rule, reason)
+    return update_place(work, one, entity, said, page, match)
 
 
 def _location(candidate: Candidate) -> Location:

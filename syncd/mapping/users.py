@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Action, Effect, LinkState, Situation, gained_identities
+from syncd.changes import PERSON, Action, LinkState, Situation, gained_identities
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import (
     OUT_OF_SCOPE,
@@ -21,10 +22,11 @@ from syncd.mapping.active import (
     verdict,
 )
 from syncd.mapping.clocks import tick, waits
-from syncd.mapping.contributions import Contribution, of_others
+from syncd.mapping.contributions import Contribution
+from syncd.mapping.hearing import together
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
-from syncd.mapping.match import Match, Subject, claims, correlate, identity_claims
+from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import (
     Candidate,
     Context,
@@ -34,10 +36,11 @@ from syncd.mapping.page import (
     creation,
     update,
 )
-from syncd.mapping.places import Newcomer, contribution, own, sort_out
+from syncd.mapping.places import Newcomer, contribution, sort_out
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
+from syncd.mapping.words import match_all, to_be_linked
 from syncd.records import Person
 
 RETURNED = "it is back in the source"
@@ -64,11 +67,10 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
 
 
 def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Page) -> None:
-    others = of_others(
-        work, Kind.USER, {user.id for _, user in linked}, own(one for one, _ in linked)
-    )
-    said = [(user, [*others.get(user.id, ()), _said(work, one)]) for one, user in linked]
-    for (one, _), known in zip(linked, with_homes(work, said), strict=True):
+    pairs = [(user, _said(work, one)) for one, user in linked]
+    said = together(work, Kind.USER, pairs)
+    users = [(user, all_said) for (_, user), all_said in zip(linked, said, strict=True)]
+    for (one, _), known in zip(linked, with_homes(work, users), strict=True):
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
             continue
@@ -82,7 +84,7 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     user = known.user
     diff = difference(user, known.said, work.precedence)
     set_home(work, known, page, diff)
-    if one.mapped.in_scope:
+    if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff)
     course = _course(work, one, known)
     action, reason = _told(work, match, diff, course)
@@ -113,7 +115,7 @@ def _told(work: Context, match: Match, diff: Difference, course: _Course) -> tup
         return Action.MOVE, moved if stays else f"{moved}, and {reason}"
     if course.decided:
         return course.decided
-    return Action.UPDATE, f"matched by {match.rule}" if match.rule else "the source says so"
+    return Action.UPDATE, match.reason if match.rule else "the source says so"
 
 
 def _came_back(one: Candidate) -> bool:
@@ -181,12 +183,14 @@ class Placed:
 
 
 def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> None:
-    placed = [found for new in newcomers if (found := _place(work, new, page))]
+    named = to_be_linked(Kind.USER, [new.one for new in newcomers], work.facts)
+    placed = [found for new in newcomers if (found := _place(work, new, named, page))]
     if not placed:
         return
     rules = work.rules.user.match
     subjects = [found.subject for found in placed]
-    matches = correlate(Kind.USER, "people", rules, subjects, work.facts)
+    ones = [found.one for found in placed]
+    matches = match_all(Kind.USER, "people", rules, ones, subjects, work.facts)
     known = _matched(work, placed, matches)
     load_for(work, [([one.said], one.client) for one in placed])
     for found, match in zip(placed, matches, strict=True):
@@ -204,18 +208,19 @@ def _matched(work: Context, placed: Sequence[Placed], matches: Sequence[Match]) 
     if not ids:
         return {}
     stored = work.facts.entities(Kind.USER, ids)
-    others = of_others(work, Kind.USER, ids, own(found.one for found in placed))
     pairs = [
         (found, stored[match.entity])
         for found, match in zip(placed, matches, strict=True)
         if match.entity in stored
     ]
-    said = [(user, [*others.get(user.id, ()), found.said]) for found, user in pairs]
-    homes = with_homes(work, said)
+    said = together(work, Kind.USER, [(user, found.said) for found, user in pairs])
+    users = [(user, all_said) for (_, user), all_said in zip(pairs, said, strict=True)]
+    homes = with_homes(work, users)
     return {found.one.key: known for (found, _), known in zip(pairs, homes, strict=True)}
 
 
-def _place(work: Context, new: Newcomer, page: Page) -> Placed | None:
+def _place(work: Context, new: Newcomer, named: dict[UUID, Entity], page: Page) -> Placed | None:
+    """`named`: users whom people named, who tell a client where a record does not."""
     one = new.one
     if not one.mapped.in_scope:
         page.link(one, None, way=Way(LinkState.SKIPPED, "out of the mapping's scope"))
@@ -223,7 +228,7 @@ def _place(work: Context, new: Newcomer, page: Page) -> Placed | None:
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)
         return None
-    client = _client_of(work, one)
+    client = _client_of(work, one) or _client_of_named(one, named)
     if client is None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
@@ -244,18 +249,16 @@ def _decide(
     one = found.one
     if match.situation is Situation.AMBIGUOUS:
         rivals = ",".join(rival.hex for rival in match.rivals[:5])
-        page.quarantine(one, "ambiguous_user", match.why, (match.rule,), rivals)
+        code = match.code or "ambiguous_user"
+        page.quarantine(one, code, match.why, match.fields, rivals)
         return None
     if match.situation is Situation.NEW or one.key not in known:
         return _create(work, found, page, match)
-    if not work.rules.mapping.user.adopt:
+    if not work.rules.mapping.user.adopt and match.rule != PERSON:
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
         page.quarantine(one, "exists_locally", message, (match.rule,), known[one.key].user.id.hex)
         return None
     return _update(work, one, known[one.key], page, match)
-
-
-NEW = Match(Situation.NEW)
 
 
 def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
@@ -269,9 +272,9 @@ def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
         reason = "its key is back: the user that was retired"
     elif match.rivals:
         reason = f"new, and perhaps a re-created account: {match.why}"
-    change = creation(one, client.id, values, reason, retired)
-    if match.rivals:
-        change.effects |= Effect.RECREATED
+    elif match.why:
+        reason = match.why
+    change = creation(one, client.id, values, reason, retired, match)
     change.keys = found.subject.keys
     return page.link(one, change.entity, page.change(change))
 
@@ -295,6 +298,11 @@ def _said(work: Context, one: Candidate) -> Contribution:
 def _client_of(work: Context, one: Candidate) -> ClientRef | None:
     organization = _person(one).organization
     return work.directory.clients.get(organization) if organization else None
+
+
+def _client_of_named(one: Candidate, named: dict[UUID, Entity]) -> ClientRef | None:
+    user = named.get(one.word.entity) if one.word and one.word.entity else None
+    return ClientRef(user.client, "") if user and user.client else None
 
 
 def _unknown_client(work: Context, one: Candidate) -> tuple[str, str, tuple[str, ...]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,10 @@ class Precedence:
         """Whether the field has an order of its own."""
         return f"{kind}.{name}" in self.orders
 
+    def has_orders_of(self, kind: Kind) -> bool:
+        """Whether any field of the kind has an order of its own."""
+        return any(key.startswith(f"{kind}.") for key in self.orders)
+
     def authorities(self, kind: Kind) -> Sequence[str]:
         """The connections that alone decide who is active, the first that knows the entity."""
         return self.orders.get(f"{kind}.active", ())
@@ -66,12 +70,12 @@ class Difference:
         self.before[name] = before
         self.after[name] = after
 
-    def owned(self, name: str, before: str | None, after: str | None) -> None:
-        """Note whose the value was and is, where that is not the writer."""
-        if before is not None:
-            self.before.setdefault(OWNERS, {})[name] = before
-        if after is not None:
-            self.after.setdefault(OWNERS, {})[name] = after
+    def note_owners(self, before: dict[str, str], after: dict[str, str]) -> None:
+        """Whose values were and are, where that is not the writer: for provenance and undo."""
+        if before:
+            self.before[OWNERS] = before
+        if after:
+            self.after[OWNERS] = after
 
     def only(self, names: Collection[str]) -> Difference:
         """What of it concerns these fields."""
@@ -92,82 +96,79 @@ def difference(entity: Entity, said: Sequence[Contribution], precedence: Precede
     user is active is decided apart.
     """
     diff, kind = Difference(), entity.kind
-    ordered = precedence.ordered([one for one in said if one.speaks], kind)
-    for name in _names(ordered):
+    speaking = [one for one in said if one.speaks]
+    ordered = [(one, one.mapped, _passing(one, kind)) for one in precedence.ordered(speaking, kind)]
+    has_orders = len(ordered) > 1 and precedence.has_orders_of(kind)
+    values, owned = entity.values.get, entity.provenance.get
+    default, writer = owned("*"), precedence.connection
+    gave: dict[str, str] = {}
+    took: dict[str, str] = {}
+    for name in _names(speaking):
         if name in entity.overrides or (name == "active" and kind is Kind.USER):
             continue
         here = ordered
-        if len(said) > 1 and precedence.has_own_order(kind, name):
-            here = precedence.ordered(ordered, kind, name)
-        _settle(diff, entity, name, here, precedence)
+        if has_orders and precedence.has_own_order(kind, name):
+            wanted = precedence.ordered(speaking, kind, name)
+            here = sorted(ordered, key=lambda one: wanted.index(one[0]))
+        current, owner = values(name), owned(name) or default
+        for one, mapped, passing in here:
+            value = mapped.values.get(name)  # type: ignore[union-attr]  # who speaks was mapped
+            if value is not None and name not in passing:
+                winner: str | None = one.connection
+                break
+        else:
+            value, winner = _left(entity, name, [one for one, _, _ in here], precedence)
+        if value == current:
+            if winner is not None and owner is not None and winner != owner:
+                gave[name], took[name] = owner, winner
+            continue
+        diff.set(name, current, value)
+        if current is not None and owner is not None and owner != writer:
+            gave[name] = owner
+        if winner is not None and winner != writer:
+            took[name] = winner
+    diff.note_owners(gave, took)
     keys = KEY_FIELDS[kind]
     if any(diff.before.get(name) is not None for name in diff.after if name in keys):
         diff.effects |= Effect.KEY_CHANGE
     return diff
 
 
-def _names(said: Sequence[Contribution]) -> dict[str, None]:
+def _passing(one: Contribution, kind: Kind) -> frozenset[str]:
+    """The fields that it says something of at certain moments only."""
+    rules = one.field_rules(kind)
+    return rules.when_create | rules.when_empty
+
+
+def _names(said: Sequence[Contribution]) -> Iterable[str]:
     """The fields that anybody says anything of."""
+    if len(said) == 1 and said[0].mapped and not said[0].mapped.cleared:
+        return said[0].mapped.values
     names: dict[str, None] = {}
     for one in said:
-        assert one.mapped is not None
-        names.update(dict.fromkeys(one.mapped.values))
-        names.update(dict.fromkeys(one.mapped.cleared))
+        if one.mapped:
+            names.update(dict.fromkeys(one.mapped.values))
+            names.update(dict.fromkeys(one.mapped.cleared))
     return names
 
 
-def _settle(
-    diff: Difference,
-    entity: Entity,
-    name: str,
-    ordered: Sequence[Contribution],
-    precedence: Precedence,
-) -> None:
-    current = entity.values.get(name)
+def _left(
+    entity: Entity, name: str, ordered: Sequence[Contribution], precedence: Precedence
+) -> tuple[Any, str | None]:
+    """The value, and its owner, of a field that nobody has a lasting value for."""
+    value = entity.values.get(name)
     owner = entity.provenance.get(name) or entity.provenance.get("*")
-    value, winner = _first(ordered, entity.kind, name)
-    if winner is None:
-        value, winner = current, owner
-        cleared = _cleared_by(ordered, name)
-        if (
-            current is not None
-            and cleared
-            and _rank(cleared, entity, name, precedence)
-            <= (precedence.rank(owner, entity.kind, name))
-        ):
-            value, winner = None, None
-        if value is None:
-            value, winner = _fallback(ordered, entity.kind, name)
-    if value == current and (value is None or winner == owner):
-        return
-    writer = precedence.connection
-    if value == current:
-        diff.owned(name, owner, winner)
-        return
-    diff.set(name, current, value)
-    was = owner if current is not None and owner != writer else None
-    diff.owned(name, was, winner if winner != writer else None)
-
-
-def _first(ordered: Sequence[Contribution], kind: Kind, name: str) -> tuple[Any, str | None]:
-    """The first value that is meant to stand always, and whose it is."""
-    for one in ordered:
-        value = one.mapped.values.get(name) if one.mapped else None
-        if value is None:
-            continue
-        rules = one.field_rules(kind)
-        if name not in rules.when_create and name not in rules.when_empty:
-            return value, one.connection
-    return None, None
+    cleared = _cleared_by(ordered, name)
+    if value is not None and cleared:
+        first = precedence.rank(cleared.connection, entity.kind, name)
+        if first <= precedence.rank(owner, entity.kind, name):
+            value = None
+    return (value, owner) if value is not None else _fallback(ordered, entity.kind, name)
 
 
 def _cleared_by(ordered: Sequence[Contribution], name: str) -> Contribution | None:
     """The first that says that the field is blank on purpose."""
     return next((one for one in ordered if one.mapped and name in one.mapped.cleared), None)
-
-
-def _rank(one: Contribution, entity: Entity, name: str, precedence: Precedence) -> Rank:
-    return precedence.rank(one.connection, entity.kind, name)
 
 
 def _fallback(ordered: Sequence[Contribution], kind: Kind, name: str) -> tuple[Any, str | None]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, Tie, Tied
+from syncd.changes import LinkFact, Tie, Tied, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 
@@ -57,6 +57,10 @@ class Facts(Protocol):
 
     def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
         """Of the keys in quarantine: (reason code, message)."""
+        ...
+
+    def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        """What people said once and for all about records with these keys."""
         ...
 
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:

@@ -125,7 +125,7 @@ def clients(database: Database, search: Search) -> Found[ClientLine]:
     users = _count(t.user, t.user.c.client_id == c.id, t.user.c.active)
     query = sa.select(c.id, c.name, c.ref, c.domain, c.top_level, c.active, sites, users)
     query = _narrowed(query, t.client, search)
-    query = _ordered(database, query, c.key_name, c.id)
+    query = in_order(database, query, c.key_name, c.id)
     return _found(database, _matching(database, query, columns, search), search.limit, ClientLine)
 
 
@@ -139,7 +139,7 @@ def sites(database: Database, search: Search) -> Found[SiteLine]:
         c.id, owner.name, c.name, c.ref, _joined(lines, ", "), c.role, c.active, users
     )
     query = _narrowed(query.join(t.client, owner.id == c.client_id), t.site, search)
-    query = _ordered(database, query, owner.key_name, c.key_name, c.id)
+    query = in_order(database, query, owner.key_name, c.key_name, c.id)
     return _found(database, _matching(database, query, columns, search), search.limit, SiteLine)
 
 
@@ -164,7 +164,7 @@ def users(database: Database, search: Search) -> Found[UserLine]:
     )
     query = query.join(t.client, owner.id == c.client_id).join(t.site, home.id == c.site_id)
     query = _narrowed(query, t.user, search)
-    query = _ordered(database, query, owner.key_name, c.key_name, c.id)
+    query = in_order(database, query, owner.key_name, c.key_name, c.id)
     return _found(database, _matching(database, query, columns, search), search.limit, UserLine)
 
 
@@ -248,7 +248,7 @@ def _bare(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     return sa.func.regexp_replace(folded, "[\u0300-\u036f]", "", "g", type_=sa.Text)
 
 
-def _ordered(
+def in_order(
     database: Database, query: sa.Select[Any], *columns: sa.ColumnElement[Any]
 ) -> sa.Select[Any]:
     """Keys sort by code point: the same on every database and in every language."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,7 +18,7 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.answers import Found, as_id, labels
 from syncd.store.database import Database
-from syncd.store.facts import LIVING
+from syncd.store.ties import LIVING
 from syncd.store.types import Id
 
 
@@ -41,7 +42,19 @@ class GonePlace(NamedTuple):
     records: list[GoneRecord]
 
 
-def gone_places(database: Database, limit: int = 50) -> Found[GonePlace]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of them: those that a record of this connection stood for, of this client and kind."""
+
+    connection: str | None = None
+    client: UUID | None = None
+    kinds: Sequence[Kind] = (Kind.CLIENT, Kind.SITE)
+
+
+ALL = Wanted()
+
+
+def gone_places(database: Database, limit: int = 50, wanted: Wanted = ALL) -> Found[GonePlace]:
     """What waits for a person, clients before sites, the oldest first. It waits no more once a
     person set whether it is active, or a source has it again.
     """
@@ -49,8 +62,8 @@ def gone_places(database: Database, limit: int = 50) -> Found[GonePlace]:
     def look(conn: Connection) -> Found[GonePlace]:
         found: list[Any] = []
         total = 0
-        for kind in (Kind.CLIENT, Kind.SITE):
-            query = _waiting(kind)
+        for kind in wanted.kinds:
+            query = _waiting(kind, wanted)
             counted = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
             total += conn.execute(counted).scalar_one()
             left = limit - len(found) if limit else None
@@ -75,9 +88,7 @@ def gone_by_key(
             meant = [t.link.c.key == key]
             if given is not None:
                 meant.append(t.TABLE_OF[kind].c.id == given)
-            query = _waiting(kind).where(sa.or_(*meant))
-            if connection is not None:
-                query = query.where(t.connection.c.name == connection)
+            query = _waiting(kind, Wanted(connection)).where(sa.or_(*meant))
             found += [(kind, row[0]) for row in conn.execute(query)]
         return found
 
@@ -97,12 +108,12 @@ def _users(kind: Kind, place: sa.ColumnElement[UUID]) -> sa.Select[Any]:
     return query.where(home == place, u.active, sa.not_(u.retired))
 
 
-def _waiting(kind: Kind) -> sa.Select[Any]:
+def _waiting(kind: Kind, wanted: Wanted) -> sa.Select[Any]:
     """(id, active users) of what waits, by how long it has been gone."""
     c, table, other = t.link.c, t.TABLE_OF[kind], t.link.alias()
     users = _users(kind, table.c.id).correlate(table).scalar_subquery()
     still = other.c.entity_id == table.c.id, other.c.state.in_(LIVING)
-    return (
+    query = (
         sa.select(table.c.id, users)
         .join(t.link, c.entity_id == table.c.id)
         .join(t.partition, t.partition.c.id == c.partition_id)
@@ -112,6 +123,12 @@ def _waiting(kind: Kind) -> sa.Select[Any]:
         .group_by(table.c.id)
         .order_by(sa.func.min(c.missed_at), table.c.id)
     )
+    if wanted.connection is not None:
+        query = query.where(t.connection.c.name == wanted.connection)
+    if wanted.client is not None:
+        owner = table.c.id if kind is Kind.CLIENT else t.site.c.client_id
+        query = query.where(owner == wanted.client)
+    return query
 
 
 def _is_set(table: sa.Table) -> sa.ColumnElement[bool]:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.facts import LIVING
 from syncd.store.partitions import UNLISTED
+from syncd.store.ties import LIVING
 
 
 class PartitionLine(NamedTuple):

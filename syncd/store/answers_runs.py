@@ -11,16 +11,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LICENSES, Action
+from syncd.changes import Action
 from syncd.entities import Kind
-from syncd.store import licenses
 from syncd.store import tables as t
-from syncd.store.answers import labels, short_labels
+from syncd.store.answers import labels
 from syncd.store.database import Database
 from syncd.store.draft import Draft
-
-REFERRING = ("client", "site")
-"""Names in a change whose values are ids."""
+from syncd.store.naming import names_of, with_names
+from syncd.store.undone import Place, TakenBack, parts_undone, taken_back, undo_steps
 
 _TELLING = (Action.DEACTIVATE, Action.MOVE, Action.RETIRE, Action.MISS, Action.REACTIVATE)
 """What a person wants to see first in a plan."""
@@ -42,6 +40,8 @@ class RunLine(NamedTuple):
     ended_at: datetime | None
     undoes: int | None
     undone_by: int | None
+    partly_undone_by: Sequence[int] = ()
+    undoes_a_part: bool = False
 
 
 class ChangeLine(NamedTuple):
@@ -127,7 +127,19 @@ def runs(
         query = query.where(t.connection.c.name == connection)
     if limit:
         query = query.limit(limit)
-    return database.query(lambda conn: [RunLine._make(row) for row in conn.execute(query)])
+
+    def look(conn: Connection) -> list[RunLine]:
+        found = [RunLine(*tuple(row)) for row in conn.execute(query)]
+        parts = parts_undone(conn, {run for one in found for run in (one.id, one.undoes) if run})
+        return [
+            one._replace(
+                partly_undone_by=parts.get(one.id, ()),
+                undoes_a_part=one.id in parts.get(one.undoes or 0, ()),
+            )
+            for one in found
+        ]
+
+    return database.query(look)
 
 
 def connections(database: Database) -> list[ConnectionLine]:
@@ -176,8 +188,10 @@ def changes(database: Database, asked: Asked) -> list[ChangeLine]:
 
     def look(conn: Connection) -> list[ChangeLine]:
         rows = conn.execute(query).all()
-        names = _names(database, conn, rows)
-        return [_change_line(row, names) for row in rows]
+        names = names_of(database, conn, rows)
+        undos = undo_steps(conn, {row.run for row in rows if row.undone_by is None})
+        back = taken_back(database, conn, undos, [_place(row) for row in rows])
+        return [_change_line(row, names, back) for row in rows]
 
     return database.query(look)
 
@@ -211,23 +225,29 @@ def _narrowed(query: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
         query = query.where(sa.or_(c.client_id == asked.client, c.entity_id == asked.client))
     if asked.run is not None:
         stays = sa.and_(c.action == Action.LINK, t.run.c.mode == "undo")
-        telling = sa.case((stays, 0), (c.action.in_(_TELLING), 1), else_=2)
+        telling = sa.case(
+            (sa.or_(stays, c.outcome.is_not(None)), 0), (c.action.in_(_TELLING), 1), else_=2
+        )
         query = query.where(t.step.c.run_id == asked.run)
         return query.order_by(telling, c.step_id, c.seq)
-    done = sa.and_(c.seq < t.step.c.applied_seq, c.outcome.is_(None))
+    done = sa.and_(c.seq < t.step.c.applied_seq, t.in_force(t.change))
     return query.where(done).order_by(c.step_id.desc(), c.seq.desc())
 
 
-def _change_line(row: Any, names: dict[UUID, str]) -> ChangeLine:
+def _place(row: Any) -> Place:
+    return Place(row.step_id, row.entity_id, row.stream, row.key)
+
+
+def _change_line(row: Any, names: dict[UUID, str], back: TakenBack) -> ChangeLine:
     values = row.after if row.action == Action.CREATE else {}
-    label = names.get(row.entity_id) or str(values.get("name", "?"))
+    label = names.get(row.entity_id) or str(values.get("name") or row.key or "?")
     return ChangeLine(
         row.run,
         row.connection,
         row.mode,
         row.actor,
         row.started_at,
-        _status(row),
+        _status(row, back),
         Kind(row.kind),
         row.action,
         row.entity_id,
@@ -237,73 +257,22 @@ def _change_line(row: Any, names: dict[UUID, str]) -> ChangeLine:
         row.key,
         row.reason,
         row.rule,
-        _with_names(row.before, names),
-        _with_names(row.after, names),
+        with_names(row.before, names),
+        with_names(row.after, names),
     )
 
 
-def _status(row: Any) -> str:
+def _status(row: Any, back: TakenBack) -> str:
     if row.outcome == "stale":
         return "left out"
     if row.seq < row.applied_seq:
-        return f"undone by run {row.undone_by}" if row.undone_by else "done"
+        if row.undone_by:
+            return f"undone by run {row.undone_by}"
+        done = "partly done" if row.outcome else "done"
+        return back.told(_place(row), row.action, row.after) or done
     waiting = {"held": "waiting", "due": "not yet applied"}
     known = ("planned", "rejected", "superseded")
     return waiting.get(row.state) or (row.state if row.state in known else "not applied")
-
-
-def _with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]:
-    told = {
-        name: names.get(UUID(hex=value), value) if name in REFERRING and value else value
-        for name, value in values.items()
-    }
-    if LICENSES in told:
-        told[LICENSES] = [
-            [names.get(UUID(hex=pool), pool), count] for pool, count in told[LICENSES]
-        ]
-    return told
-
-
-def _names(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UUID, str]:
-    """Names of all that the changes speak of, those included that a plan would only create."""
-    ids: set[UUID] = set()
-    for row in rows:
-        ids |= {row.entity_id, row.client_id}
-        ids |= {
-            UUID(hex=side[name])
-            for side in (row.before, row.after)
-            for name in REFERRING
-            if side.get(name)
-        }
-    ids.discard(None)
-    names = short_labels(database, conn, ids)
-    pools = licenses.pool_names(database, conn, _pools(rows))
-    return {**_planned_names(database, conn, ids - names.keys(), rows), **names, **pools}
-
-
-def _pools(rows: Sequence[Any]) -> set[UUID]:
-    sides = [side for row in rows for side in (row.before, row.after)]
-    return {UUID(hex=pool) for side in sides for pool, _ in side.get(LICENSES, ())}
-
-
-def _planned_names(
-    database: Database, conn: Connection, ids: set[UUID], rows: Sequence[Any]
-) -> dict[UUID, str]:
-    if not ids:
-        return {}
-    c = t.change.c
-    query = sa.select(c.entity_id, c.after).where(
-        c.step_id.in_({row.step_id for row in rows}),
-        c.action == Action.CREATE,
-        database.among(c.entity_id, list(ids)),
-    )
-    return {entity: _planned_label(after) for entity, after in conn.execute(query)}
-
-
-def _planned_label(after: dict[str, Any]) -> str:
-    address = after.get("email") or after.get("login")
-    name = str(after.get("name", "?"))
-    return f"{name} <{address}>" if address else name
 
 
 # -- what was set aside ----------------------------------------------------------------------------

@@ -20,6 +20,9 @@ from syncd.store import tables as t
 from syncd.store.bulk import chunks, json_text
 from syncd.store.database import Database
 
+RECREATED = "perhaps re-created"
+"""The count of a step's creations whose key belonged to a record that is gone."""
+
 
 @dataclass(slots=True)
 class UserCounts:
@@ -110,7 +113,9 @@ def _add_licenses(
 def _add_left_today(
     database: Database, conn: Connection, step: int, counts: dict[UUID, UserCounts]
 ) -> None:
-    """What other plans deactivated in the last 24 hours and nobody approved or undid."""
+    """What other plans deactivated in the last 24 hours and nobody approved or undid. Of an undo,
+    whole or in part, only those count whom it made active again.
+    """
     c, s, r = t.change.c, t.step.c, t.run.c
     since = database.now(conn) - timedelta(hours=24)
     approved = sa.select(t.hold.c.step_id).where(t.hold.c.state == "approved")
@@ -118,7 +123,7 @@ def _add_left_today(
         sa.select(c.client_id, sa.func.count())
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
-        .where(r.started_at >= since, r.mode == "apply", r.undone_by.is_(None), s.id != step)
+        .where(r.started_at >= since, r.mode == "apply", s.id != step, sa.not_(_is_back()))
         .where(s.id.not_in(approved), c.seq < s.applied_seq, c.outcome.is_(None))
         .where(c.action == Action.DEACTIVATE, c.kind == Kind.USER)
         .group_by(c.client_id)
@@ -126,6 +131,17 @@ def _add_left_today(
     for client, left in conn.execute(query):
         if client in counts:
             counts[client].left_today = left
+
+
+def _is_back() -> sa.ColumnElement[bool]:
+    """Whether an undo of its run took the deactivation of a user back."""
+    undone, step, run = t.change.alias(), t.step.alias(), t.run.alias()
+    return (
+        sa.exists()
+        .where(undone.c.entity_id == t.change.c.entity_id, undone.c.after["active"].as_boolean())
+        .where(step.c.id == undone.c.step_id, undone.c.seq < step.c.applied_seq)
+        .where(run.c.id == step.c.run_id, run.c.undoes == t.run.c.id, t.in_force(undone))
+    )
 
 
 def of_run(conn: Connection, run: int) -> tuple[int, int]:
@@ -152,14 +168,18 @@ def active_in(conn: Connection, partition: int) -> int:
 
 
 def summary(conn: Connection, step: int) -> dict[str, int]:
-    """Changes of a step by what they do: `create user` -> 12, …; stale ones under `stale`."""
+    """Changes of a step by what they do: `create user` -> 12, …; under `stale` those of which
+    something was left out.
+    """
     c = t.change.c
     query = sa.select(c.kind, c.action, c.outcome, sa.func.count()).where(c.step_id == step)
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = defaultdict(int)
     for kind, action, outcome, count in conn.execute(query.group_by(c.kind, c.action, c.outcome)):
-        name = outcome or f"{action} {kind}"
-        counts[name] = counts.get(name, 0) + count
-    return counts
+        if outcome != "stale":
+            counts[f"{action} {kind}"] += count
+        if outcome is not None:
+            counts["stale"] += count
+    return dict(counts)
 
 
 def plan_digest(conn: Connection, step: int) -> str:

@@ -18,17 +18,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import (
-    LICENSES,
     Action,
     Decisions,
-    Effect,
     LinkWrite,
     Quarantined,
     creates,
     gained_identities,
 )
 from syncd.entities import Kind
-from syncd.store import bulk, licenses, unsaying
+from syncd.store import bulk, unsaying
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.hashes import repeated
@@ -214,34 +212,6 @@ class Draft:
     def of(self, step: int) -> Draft:
         """The draft of another step."""
         return Draft(self.database, step)
-
-    def misses(self, conn: Connection) -> set[int]:
-        """The places of all drafted misses: leavers whose clock still runs."""
-        c = t.change.c
-        query = sa.select(c.seq).where(c.step_id == self.step, c.action == Action.MISS)
-        return set(conn.execute(query).scalars())
-
-    def make_deactivations(self, conn: Connection, seqs: Collection[int], addition: str) -> None:
-        """Turn drafted misses into deactivations, and say so in their reason."""
-        c = t.change.c
-        here = c.step_id == self.step
-        query = sa.select(c.seq, c.reason, c.before, c.after, c.effects, c.entity_id).where(here)
-        for chunk in bulk.chunks(sorted(seqs)):
-            rows = conn.execute(query.where(self.database.among(c.seq, chunk))).all()
-            leavers = [row.entity_id for row in rows if row.effects & Effect.LICENSE_RELEASE]
-            held = licenses.held(self.database, conn, leavers)
-            for seq, reason, before, after, _, user in rows:
-                freed = {LICENSES: held[user]} if user in held else {}
-                conn.execute(
-                    sa.update(t.change)
-                    .where(here, c.seq == seq)
-                    .values(
-                        action=Action.DEACTIVATE,
-                        reason=reason + addition,
-                        before={**before, "active": True, **{name: [] for name in freed}},
-                        after={**after, "active": False, **freed},
-                    )
-                )
 
     # -- reading back ------------------------------------------------------------------------------
 

@@ -76,13 +76,20 @@ class _Dump:
         content = {name: value for name in FIELDS[kind] if (value := stored[name]) is not None}
         for name in ("custom", "overrides", "role"):
             if value := stored.get(name):
-                content[f"@{name}"] = value
+                content[f"@{name}"] = self._with_names(value) if name == "overrides" else value
         content["@owners"] = _owners(row.provenance, content, row.custom or {})
         if kind is not Kind.CLIENT:
             content["@client"] = self.named[row.client_id]
         if kind is Kind.USER:
             content["@site"] = self.named[row.site_id]
         return content | ({"@retired": True} if row.retired else {})
+
+    def _with_names(self, overrides: dict[str, Any]) -> dict[str, Any]:
+        """A person's words; those on where a user is, without ids of ours."""
+        return {
+            name: self.named[UUID(hex=value)] if name in ("client", "site") else value
+            for name, value in overrides.items()
+        }
 
     # -- links -------------------------------------------------------------------------------------
 

@@ -6,42 +6,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState, Tie, Tied
+from syncd.changes import LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk, licenses
+from syncd.store import bulk, licenses, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
-
-LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
-TELLING = (*LIVING, LinkState.GONE)
-"""The states of links that say something about their entity."""
-
-_ITS_ITEM = sa.and_(
-    *(t.link.c[name] == t.item.c[name] for name in ("partition_id", "stream", "key"))
-)
+from syncd.store.ties import Ties
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
-
-
-class Turns(Protocol):
-    """Which links of a stream a plan turns, before it is applied."""
-
-    def vanishing(self, keys: list[str]) -> set[str]:
-        """Which of these living keys it takes away."""
-        ...
-
-    def returning(self, keys: list[str]) -> set[str]:
-        """Which of these dead keys it brings back."""
-        ...
 
 
 class OtherTie(NamedTuple):
@@ -57,22 +38,18 @@ class OtherTie(NamedTuple):
         return self.entity is not None and self.state != LinkState.UNDONE
 
 
-class StoreFacts:
+class StoreFacts(Ties):
     """Facts for one step. Ask within `with facts.open():`; each opening is one read transaction."""
 
     def __init__(self, database: Database, connection: int, partition: int, step: int) -> None:
-        self.database = database
-        self.connection = connection
-        self.partition = partition
+        super().__init__(database, connection, partition)
         self.step = step
-        self._conn: Connection | None = None
         self.plans_keys = False
         """Whether this plan changed a key of a linked entity: else nobody need ask."""
-        self._alone: bool | None = None
-        self._merged: bool | None = None
+        self.new_words: dict[tuple[str, str], Word] = {}
+        """By stream and key: what a person says just now, to be stored with this plan."""
+        self._has_words: dict[str, bool] = {}
         self._licensed: bool | None = None
-        self.turns: Turns | None = None
-        """What this very plan makes of the links of the stream that is planned."""
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -91,11 +68,6 @@ class StoreFacts:
             yield
         finally:
             self._conn = None
-
-    @property
-    def conn(self) -> Connection:
-        assert self._conn is not None, "ask within `with facts.open():`"
-        return self._conn
 
     def settled(
         self, stream: str, keys: Sequence[str], states: Sequence[LinkState]
@@ -146,7 +118,11 @@ class StoreFacts:
 
     def has_links(self, stream: str) -> bool:
         """Whether any item of the stream was ever linked."""
-        c = t.link.c
+        return self._any_of(t.link, stream)
+
+    def _any_of(self, table: sa.Table, stream: str) -> bool:
+        """Whether the table has any row of the stream in this partition."""
+        c = table.c
         where = sa.and_(c.partition_id == self.partition, c.stream == stream)
         return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
 
@@ -167,15 +143,6 @@ class StoreFacts:
     def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The stored items of the keys that have one."""
         return self._raws(self.partition, stream, keys)
-
-    def _raws(self, partition: int, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
-        c = t.item.c
-        query = sa.select(c.key, c.raw).where(c.partition_id == partition, c.stream == stream)
-        return {
-            row[0]: row[1]
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
-        }
 
     def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]:
         """Stored entities by id, retired ones too."""
@@ -222,149 +189,6 @@ class StoreFacts:
             if (identity := Identity(row[0], row[1])) in identities
         }
 
-    def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]:
-        """Which of the entities this connection links, or once linked, in this stream."""
-        c = t.link.c
-        query = (
-            sa.select(c.entity_id, c.key, c.state, c.partition_id)
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .where(t.partition.c.connection_id == self.connection, c.stream == stream)
-            .where(c.state != LinkState.UNLINKED)
-        )
-        ties: dict[UUID, Tie] = {}
-        for chunk in bulk.chunks(list(ids)):
-            rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
-            own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
-            turned = self._turned(own)
-            for entity, key, state, partition in rows:
-                alive = state in LIVING
-                if partition == self.partition and key in turned:
-                    alive = not alive
-                if alive or entity not in ties:
-                    ties[entity] = Tie(key, alive)
-        return ties
-
-    def _turned(self, own: dict[str, bool]) -> set[str]:
-        """Which keys this plan takes away or brings back; `own`: key to whether it is alive."""
-        living = [key for key, alive in own.items() if alive]
-        dead = [key for key, alive in own.items() if not alive]
-        turned: set[str] = set()
-        if self.turns and living:
-            turned |= self.turns.vanishing(living)
-        if self.turns and dead:
-            turned |= self.turns.returning(dead)
-        return turned
-
-    def tied(self, kind: Kind, ids: Collection[UUID]) -> list[Tied]:
-        """The records of all connections that are, or were, tied to the entities; none where no
-        partition but this one ever tied any, and this one no two to one entity.
-        """
-        if self._is_alone():
-            return []
-        c, i = t.link.c, t.item.c
-        query = (
-            sa.select(
-                c.entity_id, t.connection.c.name, c.partition_id, c.stream, c.key, c.state, c.note,
-                c.owner, i.raw,
-            )
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
-            .join(t.item, _ITS_ITEM, isouter=True)
-            .where(c.kind == kind, c.state.in_(TELLING))
-        )  # fmt: skip
-        if not self._has_merged():
-            query = query.where(c.partition_id != self.partition)
-        rows = [
-            row
-            for chunk in bulk.chunks(list(ids))
-            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
-        ]
-        held = self._held_items(rows)
-        return [
-            Tied(
-                *row[:5],
-                LinkState(row.state),
-                row.note,
-                row.owner.partition("/")[0] or row.stream,
-                held.get((row.partition_id, row.owner)) if row.owner else row.raw,
-            )
-            for row in rows
-        ]
-
-    def _held_items(self, rows: Sequence[Any]) -> dict[tuple[int, str], bytes]:
-        """The items that hold other records than their own, by partition and `stream/key`."""
-        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for row in rows:
-            if row.owner:
-                stream, _, key = row.owner.partition("/")
-                wanted[row.partition_id, stream].append(key)
-        return {
-            (partition, f"{stream}/{key}"): raw
-            for (partition, stream), keys in wanted.items()
-            for key, raw in self._raws(partition, stream, keys).items()
-        }
-
-    def entities_of(
-        self, places: Collection[tuple[int, str, str]]
-    ) -> dict[tuple[int, str, str], UUID]:
-        """Whom the records at these places (partition, stream, key) are tied to."""
-        c = t.link.c
-        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for partition, stream, key in places:
-            wanted[partition, stream].append(key)
-        query = sa.select(c.partition_id, c.stream, c.key, c.entity_id)
-        query = query.where(c.entity_id.is_not(None), c.state.in_(LIVING))
-        return {
-            (row[0], row[1], row[2]): row[3]
-            for (partition, stream), keys in wanted.items()
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(
-                query.where(
-                    c.partition_id == partition,
-                    c.stream == stream,
-                    self.database.among(c.key, chunk),
-                )
-            )
-        }
-
-    def spoken_of_since(self, ids: Collection[UUID], run: int) -> set[UUID]:
-        """Which of the entities a record of another partition says something new of, by a run that
-        was at work since the run `run` began.
-        """
-        r, c = t.run.c, t.link.c
-        began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
-        query = (
-            sa.select(c.entity_id)
-            .join(t.step, t.step.c.id == c.step_id)
-            .join(t.run, r.id == t.step.c.run_id)
-            .where(c.partition_id != self.partition, r.id != run)
-            .where(sa.or_(r.ended_at.is_(None), r.ended_at >= began))
-        )
-        return {
-            one
-            for chunk in bulk.chunks(list(ids))
-            for one in self.conn.execute(
-                query.where(self.database.among(c.entity_id, chunk))
-            ).scalars()
-        }
-
-    def _is_alone(self) -> bool:
-        """Whether nobody but this partition has any links; asked once for each step."""
-        if self._alone is None:
-            c = t.link.c
-            others = sa.exists().where(c.partition_id == t.partition.c.id)
-            query = sa.select(sa.literal(1)).where(t.partition.c.id != self.partition, others)
-            self._alone = self.conn.execute(query.limit(1)).first() is None
-            self._alone = self._alone and not self._has_merged()
-        return self._alone
-
-    def _has_merged(self) -> bool:
-        """Whether any two entities were made one: an entity may have two records here then."""
-        if self._merged is None:
-            query = sa.select(t.merged.c.entity_id).limit(1)
-            self._merged = self.conn.execute(query).first() is not None
-        return self._merged
-
     def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
         """The licenses that users hold; whether there are any at all is asked once."""
         if self._licensed is None:
@@ -394,6 +218,44 @@ class StoreFacts:
             for chunk in bulk.chunks(list(keys))
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }
+
+    def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        """What people said once and for all about records with these keys. Where nobody ever did,
+        as of most streams, only the first question asks the database.
+        """
+        if stream not in self._has_words:
+            self._has_words[stream] = self._any_of(t.decision, stream)
+        words = {}
+        if self._has_words[stream]:
+            found = said.about(self.database, self.conn, self.partition, stream, keys)
+            words = self._as_merged({key: one.word for key, one in found.items()})
+        if self.new_words:
+            asked = {key: self.new_words.get((stream, key)) for key in keys}
+            words |= {key: word for key, word in asked.items() if word}
+        return words
+
+    def _as_merged(self, words: dict[str, Word]) -> dict[str, Word]:
+        """The words with those whom who was named was merged into, however often."""
+        c = t.merged.c
+        query = sa.select(c.entity_id, c.into_id)
+        while self._has_merged() and (ids := {one.entity for one in words.values() if one.entity}):
+            into = {
+                row[0]: row[1]
+                for chunk in bulk.chunks(list(ids))
+                for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+            }
+            if not into:
+                break
+            words = {
+                key: one._replace(entity=into.get(one.entity, one.entity)) if one.entity else one
+                for key, one in words.items()
+            }
+        return words
+
+    def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:
+        """Of the keys those whose records a person ignores for ever."""
+        words = self.decisions(stream, keys).items()
+        return {key for key, word in words if word.verdict is Verdict.IGNORE}
 
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
         """Keys of linked entities that this plan changes: what they will be."""
@@ -449,9 +311,7 @@ class StoreFacts:
 
     def has_quarantine(self, stream: str) -> bool:
         """Whether any item of the stream is in quarantine."""
-        c = t.quarantine.c
-        where = sa.and_(c.partition_id == self.partition, c.stream == stream)
-        return self.conn.execute(sa.select(sa.literal(1)).where(where).limit(1)).first() is not None
+        return self._any_of(t.quarantine, stream)
 
     def quarantine_items(self, stream: str) -> Iterator[list[tuple[str, bytes | None]]]:
         """(key, raw) of all items of the stream in quarantine, in pages."""

@@ -17,8 +17,9 @@ from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.partitions import RETIRING
+from syncd.store.undone import Place, Wanted, taken_back, undo_steps
 
-LASTING = ("apply", "edit", *RETIRING)
+LASTING = ("apply", "edit", "review", *RETIRING)
 """The modes of runs that change something for good."""
 
 
@@ -57,6 +58,7 @@ class PastLink(NamedTuple):
     note: str = ""
     owner: str = ""
     counted_at: float | None = None
+    pinned: bool = False
 
 
 def undoable(conn: Connection, run: int) -> Undoable | None:
@@ -83,9 +85,11 @@ def open_undo(conn: Connection, run: int) -> int | None:
 
 
 def applied(
-    conn: Connection, step: int, kind: Kind, before: int | None, limit: int
+    conn: Connection, step: int, kind: Kind, wanted: Wanted, before: int | None, limit: int
 ) -> list[Change]:
-    """Changes of a step on one kind that are in force, newest first, with seq < before."""
+    """Changes that a step made to one kind of what is wanted, newest first, with seq < before; its
+    fields are not looked at.
+    """
     c = t.change.c
     last = sa.select(t.step.c.applied_seq).where(t.step.c.id == step).scalar_subquery()
     query = sa.select(
@@ -93,10 +97,43 @@ def applied(
         c.rule, c.effects, c.seq,
     )  # fmt: skip
     query = query.where(c.step_id == step, c.kind == kind, c.seq < last, c.outcome.is_(None))
+    query = query.where(*_changes_of(wanted))
     if before is not None:
         query = query.where(c.seq < before)
     rows = conn.execute(query.order_by(c.seq.desc()).limit(limit))
     return [Change(Kind(row[0]), Action(row[1]), *row[2:]) for row in rows]
+
+
+def _changes_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """Changes of the users that are wanted; of the clients, their sites and users, those included
+    that the change took away from there.
+    """
+    c = t.change.c
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.users:
+        found.append(c.entity_id.in_(wanted.users))
+    if clients := wanted.clients:
+        sites = sa.select(t.site.c.id).where(t.site.c.client_id.in_(clients))
+        came_from = c.before["client"].as_string().in_([one.hex for one in clients])
+        left = sa.and_(c.action == Action.MOVE, came_from)
+        mine = sa.or_(c.client_id.in_(clients), c.entity_id.in_(clients), c.entity_id.in_(sites))
+        found.append(sa.or_(mine, left))
+    return found
+
+
+def _links_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """Links to the users that are wanted; to the clients, their sites and users."""
+    c = t.link.c
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.users:
+        found.append(c.entity_id.in_(wanted.users))
+    if clients := wanted.clients:
+        owned = [
+            c.entity_id.in_(sa.select(table.c.id).where(table.c.client_id.in_(clients)))
+            for table in (t.site, t.user)
+        ]
+        found.append(sa.or_(c.entity_id.in_(clients), *owned))
+    return found
 
 
 def past_links(
@@ -131,6 +168,7 @@ def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
         str(link["note"]),
         str(link.get("owner", "")),
         _float(link["counted_at"]),
+        bool(link.get("pinned")),
     )
 
 
@@ -138,11 +176,38 @@ def _float(value: object) -> float | None:
     return None if value is None else float(str(value))
 
 
+def written_since(
+    database: Database, conn: Connection, step: int, partition: int | None, page: Sequence[Change]
+) -> set[tuple[str, str]]:
+    """(stream, key) of links of the page's changes that a later sync wrote, and that no undo gave
+    back since.
+    """
+    c = t.link.c
+    query = (
+        sa.select(c.stream, c.key)
+        .join(t.step, t.step.c.id == c.step_id)
+        .join(t.run, t.run.c.id == t.step.c.run_id)
+        .where(c.partition_id == partition, c.step_id > step, t.run.c.mode == "apply")
+    )
+    keys = list({change.key for change in page if change.stream})
+    return {
+        (stream, key)
+        for chunk in bulk.chunks(keys)
+        for stream, key in conn.execute(query.where(database.among(c.key, chunk)))
+    }
+
+
 def quiet_links(
-    conn: Connection, step: int, partition: int, after: tuple[str, str], limit: int
+    conn: Connection,
+    step: int,
+    partition: int,
+    wanted: Wanted,
+    after: tuple[str, str],
+    limit: int,
 ) -> list[tuple[str, str, str, PastLink | None]]:
     """(stream, key, kind, link as it was) of links that a step wrote without any change, and nobody
-    since: items that are skipped, or that say the same in other words. None: the step made it.
+    since: items that are skipped, or that say the same in other words. None: the step made it. A
+    person's word is no such change: what comes of it is.
     """
     c, h, g = t.link.c, t.item_history.c, t.change.c
     same = sa.and_(
@@ -151,11 +216,13 @@ def quiet_links(
         h.stream == c.stream,
         h.key == c.key,
     )
-    told = sa.exists().where(g.step_id == step, g.stream == c.stream, g.key == c.key)
+    told = sa.exists().where(
+        g.step_id == step, g.stream == c.stream, g.key == c.key, g.action != Action.DECIDE
+    )
     query = (
         sa.select(c.stream, c.key, c.kind, h.link, h.raw)
         .join(t.item_history, same, isouter=True)
-        .where(c.partition_id == partition, c.step_id == step, sa.not_(told))
+        .where(c.partition_id == partition, c.step_id == step, sa.not_(told), *_links_of(wanted))
         .where(sa.tuple_(c.stream, c.key) > sa.tuple_(*map(sa.literal, after)))
         .order_by(c.stream, c.key)
         .limit(limit)
@@ -182,27 +249,37 @@ def kept_by_others(
 def _edited_since(
     database: Database, conn: Connection, step: int, ids: Sequence[UUID]
 ) -> dict[UUID, str]:
-    """Entities that a later step changed for good."""
+    """Entities that a later step changed for good: no undo took all of that back."""
     c, s, r = t.change.c, t.step.c, t.run.c
     query = (
-        sa.select(c.entity_id, r.id)
+        sa.select(
+            c.step_id, c.entity_id, c.stream, c.key, c.action, c.after, r.id.label("run"),
+        )
         .join(t.step, s.id == c.step_id)
         .join(t.run, r.id == s.run_id)
         .where(c.step_id > step, c.seq < s.applied_seq, c.outcome.is_(None))
-        .where(r.undone_by.is_(None), r.mode.in_(LASTING))
-        .where(database.among(c.entity_id, ids))
-    )
-    return {row[0]: f"run {row[1]} changed it since" for row in conn.execute(query)}
+        .where(c.action != Action.DECIDE)
+        .where(r.mode.in_(LASTING), database.among(c.entity_id, ids))
+    )  # fmt: skip
+    rows = conn.execute(query).all()
+    undos = undo_steps(conn, {row.run for row in rows})
+    back = taken_back(database, conn, undos, [Place(*row[:4]) for row in rows])
+    return {
+        row.entity_id: f"run {row.run} changed it since"
+        for row in rows
+        if back.in_force(Place(*row[:4]), row.action, row.after)
+    }
 
 
 def _linked_elsewhere(
     database: Database, conn: Connection, step: int, ids: Sequence[UUID]
 ) -> dict[UUID, str]:
-    """Entities that another partition's record is tied to."""
+    """Entities that another partition's record is tied to, on its way out or not."""
     own = sa.select(t.step.c.partition_id).where(t.step.c.id == step).scalar_subquery()
     c = t.link.c
+    tied = c.state.in_((LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING))
     query = sa.select(c.entity_id).where(
-        c.partition_id != own, c.state == LinkState.ALIVE, database.among(c.entity_id, ids)
+        c.partition_id.is_distinct_from(own), tied, database.among(c.entity_id, ids)
     )
     return {row[0]: "another source has it too" for row in conn.execute(query)}
 

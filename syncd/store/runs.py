@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from syncd.changes import LinkState
 from syncd.errors import Busy, StoreRefused
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -130,6 +131,15 @@ class Runs(Holds, Partitions):
         c = t.quarantine.c
         query = sa.select(sa.func.count()).where(c.partition_id.in_(partitions))
         return int(conn.execute(query).scalar_one())
+
+    def unsettled(self, conn: Connection, connection: int) -> int:
+        """How many records of the connection are planned again when they are read again."""
+        c = t.link.c
+        present = c.state.not_in((LinkState.MISSED, LinkState.GONE, LinkState.UNLINKED))
+        query = sa.select(sa.func.count()).select_from(t.link)
+        query = query.join(t.partition, t.partition.c.id == c.partition_id)
+        query = query.where(t.partition.c.connection_id == connection, c.digest.is_(None), present)
+        return int(conn.execute(query.where(c.owner == "")).scalar_one())
 
     def notices(self, conn: Connection, step: int) -> list[str]:
         """What a step wants a person to know."""
@@ -317,6 +327,14 @@ class Runs(Holds, Partitions):
         return bool(
             conn.execute(sa.select(t.run.c.cancel_requested).where(t.run.c.id == run)).scalar()
         )
+
+    def newest_counts(self, conn: Connection, run: int) -> dict[str, Any]:
+        """The counts of the run that ended last; none while another one is open, and may write."""
+        c = t.run.c
+        query = sa.select(c.counts).where(c.id != run)
+        query = query.order_by(c.ended_at.is_not(None), c.ended_at.desc(), c.id.desc()).limit(1)
+        found: dict[str, Any] = conn.execute(query).scalar() or {}
+        return found
 
     def others_wrote_since(self, conn: Connection, run: int) -> bool:
         """Whether any other run may have written since this one was opened."""

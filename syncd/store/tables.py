@@ -282,7 +282,7 @@ run = sa.Table(
     sa.Column("id", Serial, primary_key=True),
     sa.Column("connection_id", Serial, sa.ForeignKey("connection.id")),  # null: a local edit
     sa.Column("trigger", sa.Text, nullable=False),  # manual, schedule, webhook
-    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, retire, retire_part
+    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, review, retire(_part)
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("code", sa.Text),
@@ -343,10 +343,16 @@ change = sa.Table(
     sa.Column("rule", sa.Text, nullable=False),
     sa.Column("before", sa.JSON, nullable=False),
     sa.Column("after", sa.JSON, nullable=False),
-    sa.Column("outcome", sa.Text),  # null: as decided; stale: left out, and why is in `reason`
+    sa.Column("outcome", sa.Text),  # null: as decided; stale, partly: (some) left out, see `reason`
     sa.Index("ix_change_entity_id", "entity_id"),
     sqlite_with_rowid=False,
 )
+
+
+def in_force(changes: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Of changes that were applied: whether anything of them was done."""
+    return sa.or_(changes.c.outcome.is_(None), changes.c.outcome == "partly")
+
 
 hold = sa.Table(
     "hold",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
@@ -15,6 +16,23 @@ from syncd.sync.flow import Outcome, close, take_over, work_on
 def pause(engine: Engine, name: str, reason: str, actor: str) -> ConnectionRow:
     """No further reads of this connection until someone resumes it."""
     return _set(engine, name, "paused", f"{reason} (by {actor})")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a connection is paused, None if it is not, and how many of its records the next sync
+    plans again although they may not have changed.
+    """
+
+    reason: str | None
+    unsettled: int
+
+
+def waiting(engine: Engine, name: str) -> Waiting:
+    """What waits for a connection to be resumed."""
+    row = engine.runs.ensure_connection(name, engine.settings.connection(name).connector)
+    unsettled = engine.database.query(lambda conn: engine.runs.unsettled(conn, row.id))
+    return Waiting(row.reason if row.state == "paused" else None, unsettled)
 
 
 def resume(engine: Engine, name: str, actor: str, partition: str | None = None) -> ConnectionRow:

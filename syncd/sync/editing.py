@@ -13,7 +13,8 @@ from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.mapping.active import deactivate, decide, verdict
-from syncd.mapping.contributions import Speakers, of_others
+from syncd.mapping.contributions import Speakers
+from syncd.mapping.hearing import others_of
 from syncd.mapping.licenses import name_released
 from syncd.mapping.names import ALIASES
 from syncd.mapping.values import Difference, Precedence, difference
@@ -87,7 +88,7 @@ def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Differ
     precedence = Precedence(LOCAL, engine.settings.precedence, seniority)
     listener = _Listener(_facts(engine), engine.speaker)
     with listener.facts.open():
-        said = of_others(listener, stored.kind, [stored.id], []).get(stored.id, [])
+        said = others_of(listener, stored.kind, [stored.id], []).get(stored.id, [])
     diff = difference(free, said, precedence).only(names)
     if stored.kind is Kind.USER and "active" in names:
         verdicts = [verdict(one) for one in said]

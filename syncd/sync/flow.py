@@ -16,6 +16,7 @@ from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
 from syncd.sync.partitions import MISSING, take_stock
+from syncd.sync.reviewing import finish_left_over
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "sync", "work_on"]
@@ -53,6 +54,7 @@ def _resume_or_open(
     engine: Engine, row: ConnectionRow, connector: Connector[Any], mode: str, actor: str
 ) -> int:
     """The run that a crash left open, or a new one with a step for each partition."""
+    finish_left_over(engine, row.name)
     left = take_over(engine, row, mode)
     if left is not None:
         return left

@@ -260,6 +260,5 @@ def _set_rejects_aside(
             Quarantined(stream.name, key, reject.reason, message, tuple(reject.fields), None)
         )
     step.planner.failures += len(aside)
-    stored = step.facts.quarantined(stream.name, [one.key for one in aside])
-    out.quarantined += [one for one in aside if stored.get(one.key) != (one.code, one.message)]
+    out.quarantined += step.not_yet_aside(stream.name, aside)
     step.counts["set aside again"] += len(aside)

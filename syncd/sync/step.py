@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from syncd.changes import Decisions, Overrun, Quarantined
+from syncd.changes import Decisions, Effect, Overrun, Quarantined
 from syncd.connectors.base import Connector, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.page import Context, Item, digests
 from syncd.mapping.planner import Planner
+from syncd.store.counts import RECREATED
 from syncd.store.database import Database, Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
@@ -27,6 +28,7 @@ PAGE_OF_CHANGES = -3
 
 
 MOST_NOTICES = 200
+_RECREATED = int(Effect.RECREATED)
 
 
 class Progress(NamedTuple):
@@ -127,12 +129,20 @@ class Step:
         """Remember what a stored page held, for the run's report."""
         self.counts["quarantined"] += len(decisions.quarantined)
         self.counts["notices"] += len(decisions.notices)
+        if again := sum(1 for one in decisions.changes if one.effects & _RECREATED):
+            self.counts[RECREATED] += again
         self.tell([f"{one.stream} {one.key}: {one.message}" for one in decisions.notices])
 
     def not_yet_aside(self, stream: str, aside: list[Quarantined]) -> list[Quarantined]:
-        """Those that are not in quarantine for that reason already. Ask while facts are open."""
-        stored = self.facts.quarantined(stream, [one.key for one in aside]) if aside else {}
-        return [one for one in aside if stored.get(one.key) != (one.code, one.message)]
+        """Those that are not in quarantine for that reason already, and that no person ignores. Ask
+        while facts are open.
+        """
+        if not aside:
+            return []
+        keys = [one.key for one in aside]
+        stored, ignored = self.facts.quarantined(stream, keys), self.facts.ignored(stream, keys)
+        fresh = [one for one in aside if stored.get(one.key) != (one.code, one.message)]
+        return [one for one in fresh if one.key not in ignored]
 
     def tell(self, notices: Sequence[str]) -> None:
         """Keep what a person should know; there is a limit to what a person can read."""

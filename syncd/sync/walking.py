@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from syncd.connectors.base import Partition
 from syncd.errors import (
@@ -26,6 +25,7 @@ from syncd.errors import (
 )
 from syncd.failpoints import reach
 from syncd.log import redact_text
+from syncd.mapping.fields import Rules
 from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
 from syncd.mapping.values import Precedence
@@ -70,10 +70,10 @@ def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> N
             return  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
         if row.phase == "read":
-            step = _prepare(engine, name, row, lease, full)
+            step = prepare(engine, name, row, lease, full)
             if not _plan(engine, step, row):
                 return
-        _apply(engine, name, row, lease)
+        apply_stored(engine, name, row, lease)
     except (LeaseLost, Interrupted):
         raise
     except PlanHeld:
@@ -97,17 +97,19 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
-_Start: TypeAlias = tuple[float, dict[str, str], Partition, int, dict[str, int], list[str]]
+def _rules(engine: Engine, name: str, row: StepRow) -> Rules:
+    return retiring.last_rules(engine, name) if row.mode in RETIRING else engine.rules(name)
 
 
-def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool) -> Step:
+def prepare(
+    engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool = False
+) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
-    retires = row.mode in RETIRING
-    rules = retiring.last_rules(engine, name) if retires else engine.rules(name)
+    retires, rules = row.mode in RETIRING, _rules(engine, name, row)
     fingerprint = "" if retires else engine.fingerprint(name)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> _Start:
+    def start(conn: Transaction) -> tuple[dict[str, str], Partition, int, list[str]]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
         stored = engine.runs.cursors(conn, lease.partition)
@@ -115,15 +117,12 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
             stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
         }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        now = engine.database.now(conn).timestamp()
-        seniority = engine.runs.seniority(conn)
         notices = engine.runs.notices(conn, row.id)
-        return now, cursors, Partition(key, shown), connection, seniority, notices
+        return cursors, Partition(key, shown), connection, notices
 
-    now, cursors, partition, connection, seniority, notices = engine.database.transact(start)
+    cursors, partition, connection, notices = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
-    precedence = Precedence(name, engine.settings.precedence, seniority)
-    context = Context(rules, facts, precedence, now, engine.speaker, lease.partition)
+    context = planning_context(engine, name, facts, rules)
     return Step(
         row.id,
         row.run,
@@ -138,7 +137,7 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         context,
         Planner(context),
         engine.settings.engine.page_size,
-        engine.meaning(rules),
+        engine.meaning(context.rules),
         cursors,
         engine.report,
         engine.stop,
@@ -146,6 +145,17 @@ def _prepare(engine: Engine, name: str, row: StepRow, lease: leases.Lease, full:
         counts=Counter(row.counts),
         notices=notices,
     )
+
+
+def planning_context(engine: Engine, name: str, facts: StoreFacts, rules: Rules) -> Context:
+    """What all planning of a connection's records in one partition shares."""
+
+    def look(conn: Transaction) -> tuple[float, dict[str, int]]:
+        return engine.database.now(conn).timestamp(), engine.runs.seniority(conn)
+
+    now, seniority = engine.database.query(look)
+    precedence = Precedence(name, engine.settings.precedence, seniority)
+    return Context(rules, facts, precedence, now, engine.speaker, facts.partition)
 
 
 def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
@@ -179,12 +189,12 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
         except CursorExpired:
             if step.full:
                 raise
-            step = _prepare(engine, step.connection, row, step.lease, full=True)
+            step = prepare(engine, step.connection, row, step.lease, full=True)
         except (ProviderUnavailable, BadResponse, StoreUnavailable):
             if attempt == READ_ATTEMPTS:
                 raise
             time.sleep(0.2 * attempt)
-            step = _prepare(engine, step.connection, row, step.lease, step.full)
+            step = prepare(engine, step.connection, row, step.lease, step.full)
     raise AssertionError("unreachable")
 
 
@@ -236,9 +246,9 @@ def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
     ][:MOST_NOTICES]
 
 
-def _apply(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
-    retires = row.mode in RETIRING
-    rules = retiring.last_rules(engine, name) if retires else engine.rules(name)
+def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
+    """Apply the plan that a step has stored, or what is left of it."""
+    retires, rules = row.mode in RETIRING, _rules(engine, name, row)
     stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():
         _discard_plan(engine, row)

@@ -60,7 +60,9 @@ def keep_rows(url: str, kept: str) -> dict[str, Any]:
     return {"rows": baselines.keep_rows(url, Path(kept))}
 
 
-def sync(url: str, file: str, folder: str, watched: bool) -> dict[str, Any]:
+def sync(
+    url: str, file: str, folder: str, watched: bool, connection: str = CONNECTION
+) -> dict[str, Any]:
     from syncd import settings
     from syncd.store.database import Database
     from syncd.sync import flow
@@ -69,24 +71,27 @@ def sync(url: str, file: str, folder: str, watched: bool) -> dict[str, Any]:
 
     os.environ["SYNCD_DATABASE_URL"] = url
     watching.count_statements()
-    engine = Engine.open(settings.load(_configured(Path(folder), Path(file))))
+    engine = Engine.open(settings.load(_configured(Path(folder), Path(file), connection)))
     if watched:
         watching.watch_tables(Database(url))
     outcome: list[flow.Outcome] = []
-    measured = _measured(lambda: outcome.append(flow.sync(engine, CONNECTION)))
+    measured = _measured(lambda: outcome.append(flow.sync(engine, connection)))
     engine.database.close()
     if watched:
         measured["written"] = watching.unwatch_tables(Database(url))
     return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
 
 
-def _configured(folder: Path, file: Path) -> Path:
-    """A folder of settings for one combined sheet with the mapping that the connector ships."""
+def _configured(folder: Path, file: Path, connection: str) -> Path:
+    """A folder of settings for a combined sheet with the mapping that the connector ships. What
+    stands in a sheet of another connection than the first counts before what stands in that.
+    """
     from tests.benchmarks.sheet import KEY
 
     (folder / "connections").mkdir(parents=True, exist_ok=True)
-    (folder / "syncd.toml").write_text("", "utf-8")
-    (folder / "connections" / f"{CONNECTION}.toml").write_text(
+    order = "" if connection == CONNECTION else f'[precedence]\ndefault = ["{connection}"]\n'
+    (folder / "syncd.toml").write_text(order, "utf-8")
+    (folder / "connections" / f"{connection}.toml").write_text(
         f'connector = "csv"\n[config]\ncombined = "{file.as_posix()}"\n'
         f'contents = "full"\nkey = "{KEY}"\n',
         "utf-8",

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, LinkState, Tie, Tied
+from syncd.changes import LinkFact, LinkState, Tie, Tied, Word
 from syncd.entities import Entity, Kind, new_id
 from syncd.records import Identity
 
@@ -24,6 +24,7 @@ class FakeFacts:
     identities: dict[Identity, UUID] = field(default_factory=dict)
     others: list[Tied] = field(default_factory=list)
     """Records of other connections."""
+    words: dict[tuple[str, str], Word] = field(default_factory=dict)
     planned: dict[tuple[UUID, str], str | None] = field(default_factory=dict)
     """Keys that this plan gives to linked users."""
     held: dict[UUID, list[list[Any]]] = field(default_factory=dict)
@@ -125,6 +126,9 @@ class FakeFacts:
 
     def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
         return {}
+
+    def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
+        return {key: self.words[stream, key] for key in keys if (stream, key) in self.words}
 
     def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
         return {pair: key for pair, key in self.planned.items() if pair[0] in ids}

@@ -16,7 +16,8 @@ from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
-from syncd.sync import connections, deciding, editing, flow, undoing
+from syncd.store.undone import Wanted
+from syncd.sync import connections, deciding, editing, flow, undo_parts, undoing
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome
 
@@ -157,8 +158,23 @@ class Desk:
     def reject(self, hold: int, actor: str = "boss") -> None:
         deciding.reject(self.engine, hold, actor)
 
-    def undo(self, run: int) -> Outcome:
-        return undoing.undo(self.engine, run, "boss")
+    def undo(
+        self,
+        run: int,
+        *,
+        users: Iterable[str] = (),
+        clients: Iterable[str] = (),
+        fields: Iterable[str] = (),
+        keep: bool = False,
+    ) -> Outcome:
+        """Take a run back, or what it did to users, clients and fields of these names."""
+        wanted = Wanted(
+            frozenset(self.user(name).id for name in users),
+            frozenset(map(self.client, clients)),
+            undo_parts.fields_named(fields),
+            keep,
+        )
+        return undoing.undo(self.engine, run, "boss", wanted)
 
     def resume(self, name: str = "people") -> None:
         connections.resume(self.engine, name, "boss")

@@ -12,7 +12,7 @@ from syncd.store.answers_partitions import partitions
 from syncd.store.dump import canonical_dump
 from syncd.sync import connections, deciding, flow
 from syncd.sync.flow import Outcome
-from tests.stories.desk import Desk
+from tests.stories.desk import Desk, people, person
 from tests.stories.licenses import assign, assigned, pool
 from tests.stories.source import Source, crowd, gone, raw, who
 
@@ -214,6 +214,7 @@ def test_a_partition_that_is_resumed_is_read_in_full_and_its_people_return_on_th
     assert states(desk)["bolt"] == "unlisted"
     outcome = desk.sync()
 
+    assert tenants.asked[-5:].count(None) == 1
     assert outcome.counts["reactivate user"] == 3
     assert [(user.id, user.active) for user in desk.users()] == users
     assert states(desk)["bolt"] == "listed"
@@ -268,8 +269,10 @@ def test_a_mapping_that_keeps_keeps_and_one_that_waits_does_not_wait(
     assert assigned(desk, office) == 1
 
 
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("dialect", ["sqlite"])
 def test_the_rule_of_a_retired_source_acts_when_the_last_one_leaves(
-    desk: Desk, sources: Sources
+    desk: Desk, sources: Sources, configured: bool
 ) -> None:
     desk.mapping('[gone]\nabsent = { action = "keep" }\n', "xero")
     for name in ("entra", "xero"):
@@ -277,6 +280,9 @@ def test_the_rule_of_a_retired_source_acts_when_the_last_one_leaves(
     desk.sync_each("entra", "xero")
     retire(desk, name="entra")
     assert desk.names(active=False) == []
+    if not configured:
+        (desk.folder / "connections" / "entra.toml").unlink()
+        desk.reload()
 
     sources["xero"].people = crowd(10)
     desk.sync_each("xero")
@@ -306,6 +312,19 @@ def test_every_record_of_it_counts_as_gone(desk: Desk, source: Source, how: str)
     assert desk.names(active=True) == []
     assert {state for state, _ in notes(desk).values()} == {"gone"}
     assert desk.quarantine() == {}
+
+
+def test_clients_and_sites_that_people_s_rows_name_are_gone_with_them(desk: Desk) -> None:
+    desk.sync([*people(3), person("Zoe", "Bolt", Site="Hall")])
+
+    approved(desk, retire(desk))
+
+    c = t.link.c
+    with desk.database.read() as conn:
+        rows = conn.execute(sa.select(c.kind, c.state, c.note)).all()
+    assert {row[0] for row in rows} == {"client", "site", "user"}
+    assert {tuple(row[1:]) for row in rows} == {("gone", "retired")}
+    assert desk.names(active=True) == []
 
 
 def test_a_tombstone_whose_clock_runs_does_not_keep_a_user_from_leaving(

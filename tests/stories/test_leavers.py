@@ -448,3 +448,108 @@ def test_an_empty_answer_about_an_empty_desk_is_no_plain_success(
     outcome = desk.sync()
 
     assert (outcome.state, outcome.code) == ("partial", "read_nobody")
+
+
+# -- a clock for every reason ----------------------------------------------------------------------
+
+RULE = '{ action = "deactivate", after = "2 reads" }'
+
+
+def leaves(source: Source, reason: str) -> None:
+    """P0 is on the way out of a crowd of eight for this reason."""
+    rest = crowd(8)[1:]
+    first: dict[str, list[Any]] = {
+        "disabled": [who("P0", active=False)],
+        "out_of_scope": [who("P0", user_type="Guest")],
+    }
+    source.pages = [Page([*first.get(reason, []), *rest])]
+    if reason == "deleted":
+        source.pages = [Page(rest, tombstones=gone("p0"))]
+
+
+@pytest.mark.parametrize("reason", ["absent", "deleted", "disabled", "out_of_scope"])
+def test_every_reason_may_wait_for_a_second_read(desk: Desk, source: Source, reason: str) -> None:
+    """Shows 3: told first, then done on time; and whoever returns returns on the same row."""
+    desk.mapping(f"[gone]\n{reason} = {RULE}\n\n[user]\nscope = \"user_type != 'Guest'\"\n")
+    source.people = crowd(8)
+    desk.sync()
+    one = desk.user("P0").id
+    leaves(source, reason)
+
+    outcome = desk.sync()
+    assert [action for action, _, _ in desk.changes(outcome.run)] == ["miss"]
+    outcome = desk.sync()  # within the hour
+    assert desk.changes(outcome.run) == []
+    assert desk.names(active=False) == []
+
+    desk.wait(hours=2)
+    outcome = desk.sync()
+    assert [action for action, _, _ in desk.changes(outcome.run)] == ["deactivate"]
+    assert desk.names(active=False) == ["P0"]
+    assert desk.changes(desk.sync().run) == []
+
+    source.pages = [Page(crowd(8)[1:]), Page([who("P0", active=True)])]
+    desk.sync()
+    assert desk.user("P0").id == one
+    assert desk.names(active=False) == []
+
+
+@pytest.mark.parametrize("reason", ["deleted", "disabled"])
+def test_a_clock_runs_on_while_the_provider_tells_only_what_is_new(
+    desk: Desk, source: Source, reason: str
+) -> None:
+    """A delta does not mention again who is disabled or deleted; every read counts all the same."""
+    desk.mapping(f"[gone]\n{reason} = {RULE}\n")
+    source.deletes, source.cursor = Deletes.TOMBSTONE, "c1"
+    source.people = crowd(8)
+    desk.sync()
+    if reason == "deleted":
+        source.pages = [Page([], tombstones=gone("p0"), cursor="c2")]
+    else:
+        source.pages = [Page([who("P0", active=False)], cursor="c2")]
+    desk.sync()
+    assert desk.names(active=False) == []
+
+    source.pages = [Page([], cursor="c3")]
+    desk.wait(hours=2)
+    desk.sync()
+
+    assert source.asked[-1] == "c2"
+    assert desk.names(active=False) == ["P0"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+def test_days_run_for_who_is_disabled_too_and_write_nothing_meanwhile(
+    desk: Desk, source: Source
+) -> None:
+    desk.mapping('[gone]\ndisabled = { action = "deactivate", after = "7 days" }\n')
+    source.people = crowd(8)
+    desk.sync()
+    source.people = [who("P0", active=False), *crowd(8)[1:]]
+    desk.sync()
+    before = desk.rows()
+
+    for _ in range(3):
+        desk.wait(days=2)
+        assert desk.changes(desk.sync().run) == []
+    assert desk.rows() == before
+
+    desk.wait(days=2)
+    desk.sync()
+    assert desk.names(active=False) == ["P0"]
+
+
+def test_a_held_plan_confirms_who_is_on_the_way_out(desk: Desk, source: Source) -> None:
+    desk.mapping(f"[gone]\ndisabled = {RULE}\n")
+    source.people = crowd(8)
+    desk.sync()
+    source.people = [who(f"P{n}", active=False) for n in range(5)] + crowd(8)[5:]
+
+    outcome = desk.sync()
+    assert outcome.state == "held"
+    assert {action for action, _, _ in desk.changes(outcome.run)} == {"deactivate"}
+    desk.approve(outcome.holds[0])
+
+    assert len(desk.names(active=False)) == 5
+    assert set(desk.links().values()) == {"alive"}
+    assert desk.changes(desk.sync().run) == []

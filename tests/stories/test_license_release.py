@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from syncd.connectors.base import Page
 from syncd.entities import Kind
+from syncd.errors import UsageError
 from syncd.store import tables as t
 from syncd.store.answers_runs import Asked, changes
 from syncd.store.dump import canonical_dump
@@ -335,6 +336,23 @@ def test_an_undo_that_nothing_is_left_of_gives_nothing(
     assert (undone.state, undone.code) == ("partial", "stale")
     assert assigned(desk, office) == 1
     assert len(ledger(desk, office)) == 3
+
+
+def test_licenses_are_a_part_of_a_run_that_can_be_undone_alone(
+    desk: Desk, staff: list[dict[str, Any]]
+) -> None:
+    office = pool(desk, "office")
+    assign(desk, office, "P0")
+    outcome = desk.sync(staff[1:])
+
+    desk.undo(outcome.run, fields=["active"])
+    assert (desk.names(active=False), assigned(desk, office)) == ([], 0)
+    desk.undo(outcome.run, fields=["licenses"])
+    assert assigned(desk, office) == 1
+
+    with pytest.raises(UsageError):
+        desk.undo(outcome.run, fields=["licenses"])
+    assert assigned(desk, office) == 1
 
 
 # -- desks without licenses ------------------------------------------------------------------------

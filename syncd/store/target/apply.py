@@ -15,16 +15,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Change, LinkWrite, Quarantined, creates
+from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body, DraftPage
+from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, identities, licenses, rows
+from syncd.store.target import check, edits, identities, licenses, locks, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -37,7 +37,6 @@ LINK_COLUMNS = (
     "counted_at",
     "note",
     "owner",
-    "pinned",
     "step_id",
 )
 ITEM_KEY = ("partition_id", "stream", "key")
@@ -65,11 +64,12 @@ class Target:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
         reach("apply.batch.loaded")
-        self._lock(conn, changes, page.body)
+        locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
-        trimmed = check.trim_undoing(changes, stored)
+        trimmed = check.trim_undoing(changes, stored, self.connection)
         stale = self._stale(changes, stored, facts)
+        stale |= words.overtaken(self.database, conn, self.partition, changes)
         stale.update(check.overheard(changes, spoken_of))
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
@@ -83,10 +83,14 @@ class Target:
         licenses.write(self.database, conn, self.step, done)
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
+        undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
+        values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
+        edits.unsettle(self.database, conn, values)
         reach("apply.batch.links")
         self._quarantine(conn, page)
+        words.write(self.database, conn, self.step, self.partition, changes, stale)
         self._mark_stale(conn, page.first_seq, stale)
-        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "stale")
+        self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
@@ -116,34 +120,6 @@ class Target:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    def _lock(self, conn: Connection, changes: Sequence[Change], body: Body) -> None:
-        """One writer per client at a time; SQLite has one writer anyway."""
-        if self.database.dialect != "postgresql":
-            return
-        clients = {one.client.int for one in changes if one.client}
-        for kind, given in body.creations.items():
-            at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
-            clients |= {int(client, 16) for client in {row[at] for row in given}}
-        if self.careful:
-            clients |= self._clients_of_quiet_links(conn, body.links)
-        numbers = sorted({client % (1 << 63) for client in clients})
-        if not numbers:
-            return
-        conn.exec_driver_sql(
-            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
-        )
-
-    def _clients_of_quiet_links(self, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
-        """Of links without a change: what they say may have been decided by another source."""
-        clients = set()
-        for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
-            c = table.c
-            ids = {one.entity for one in links if one.entity and one.kind == kind}
-            for chunk in bulk.chunks(list(ids)):
-                query = sa.select(c.client_id).where(self.database.among(c.id, chunk)).distinct()
-                clients |= {client.int for client in conn.execute(query).scalars()}
-        return clients | {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
-
     def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
         """Entities of which another source says something that the plan did not know."""
         if not self.careful or facts is None:
@@ -153,7 +129,7 @@ class Target:
     def _stale(
         self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
     ) -> dict[int, str]:
-        stale = check.broken_updates(changes, stored)
+        stale = check.broken_updates(changes, stored, self.connection)
         if self.careful and facts is not None:
             stale.update(check.taken_keys(changes, self.rules, facts))
         for place, change in enumerate(changes):
@@ -178,7 +154,7 @@ class Target:
         for place, why in identities.trim(self.database, conn, changes, stale).items():
             if not changes[place].after:
                 stale[place] = why
-            elif changes[place].rule == check.UNDO:
+            elif changes[place].rule == UNDO:
                 trimmed[place] = f"{trimmed[place]}; {why}" if place in trimmed else why
             else:
                 shortened[place] = why
@@ -227,28 +203,35 @@ class Target:
         stale: dict[int, str],
         born_with: Sequence[tuple[int, str, str, Any]],
     ) -> None:
-        updates: dict[Kind, list[list[Any]]] = defaultdict(list)
-        touched: dict[Kind, set[str]] = defaultdict(set)
-        concerned: list[Change] = []
-        for place, change in enumerate(changes):
-            if place in stale or not change.after or creates(change):
-                continue
-            row = rows.changed(stored[change.entity], change, self.connection)
-            updates[change.kind].append([*row, change.entity])
-            touched[change.kind] |= rows.touched(change)
-            if "identities" in change.after or "identities" in change.before:
-                concerned.append(change)
+        due = [
+            change
+            for place, change in enumerate(changes)
+            if place not in stale and change.after and not creates(change)
+        ]
+        valued = [one for one in due if one.action is not Action.DECIDE]
         for kind in Kind:
-            self._update(conn, kind, updates[kind], touched[kind])
+            self._update(conn, kind, [one for one in valued if one.kind is kind], stored)
+        concerned = [one for one in due if "identities" in one.after or "identities" in one.before]
         identities.write(self.database, conn, concerned, born_with, self.connection)
 
     def _update(
-        self, conn: Connection, kind: Kind, full: list[list[Any]], touched: set[str]
+        self,
+        conn: Connection,
+        kind: Kind,
+        changes: Sequence[Change],
+        stored: dict[UUID, Entity],
     ) -> None:
-        """Set what some row touches and nothing else: each index left alone is time saved."""
+        """Set what some change touches and nothing else: each index left alone is time saved."""
+        if not changes:
+            return
+        touched: set[str] = set().union(*map(rows.touched, changes))
         places = [at for at, name in enumerate(rows.COLUMNS[kind]) if name in touched]
         columns = tuple(rows.COLUMNS[kind][at] for at in places)
-        values = [[*(row[at] for at in places), row[-1]] for row in full]
+        keys_too = any(name.startswith("key_") for name in columns)
+        values = []
+        for one in changes:
+            row = rows.changed(stored[one.entity], one, self.connection, keys_too=keys_too)
+            values.append([*(row[at] for at in places), one.entity])
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     # -- links and items ---------------------------------------------------------------------------
@@ -260,15 +243,19 @@ class Target:
         old = [one for one in links if not one.is_new and one.change not in stale]
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database = t.link, self.database
-        bulk.insert(
-            database, conn, table, (*ITEM_KEY, *LINK_COLUMNS), [self._link_row(one) for one in new]
-        )
+        columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
+        rows = [(*self._link_row(one), bool(one.pinned)) for one in new]
+        bulk.insert(database, conn, table, columns, rows)
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
+        pins = [one for one in old if one.pinned is not None]
+        pinned = [[one.pinned, self.partition, one.stream, one.key] for one in pins]
+        bulk.update(database, conn, table, ("pinned",), pinned)
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)
+        edits.ignore(database, conn, self.step, self.partition, [one for one in old if one.ignore])
 
     def _link_row(self, one: LinkWrite) -> tuple[Any, ...]:
         return (
@@ -285,7 +272,6 @@ class Target:
             one.counted_at,
             one.note,
             one.owner,
-            False,
             self.step,
         )
 
@@ -415,5 +401,6 @@ def _link_json(row: Any) -> str:
             "counted_at": row.counted_at,
             "note": row.note,
             "owner": row.owner,
+            "pinned": row.pinned,
         }
     )

@@ -7,33 +7,52 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LICENSES, OVERRIDES, OWNERS, Action, Change, Effect, creates
+from syncd.changes import (
+    ASIDE,
+    DECISION,
+    LICENSES,
+    NOBODY,
+    OVERRIDES,
+    OWNERS,
+    PINNED,
+    UNDO,
+    Action,
+    Change,
+    Effect,
+    creates,
+    effects_of,
+)
 from syncd.entities import Entity, Kind
 from syncd.store.facts import StoreFacts
+from syncd.store.target import rows
 
-DROPPED = Change(Kind.USER, Action.LINK, UUID(int=0), None, "", "", "", {})
+DROPPED = Change(Kind.USER, Action.LINK, NOBODY, None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
 
-UNDO = "undo"
-"""The rule of a change that takes another one back."""
+_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", LICENSES, DECISION, ASIDE, PINNED)
+"""What a change says before that is no value of its entity: `words`, `identities` and `licenses`
+look at it.
+"""
 
-_NOT_COMPARED = (OWNERS, OVERRIDES, LICENSES, "identities")
-"""What a change says before that is no value of its entity."""
+_WHOEVER_HAS_ITS_KEYS = int(Effect.RECREATED | Effect.DECIDED)
 
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
 
 
-def broken_updates(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[int, str]:
+def broken_updates(
+    changes: Sequence[Change], stored: dict[UUID, Entity], connection: str
+) -> dict[int, str]:
     """Places of changes whose entity is not as it was when they were decided, each with why."""
     broken = {}
     for place, change in enumerate(changes):
-        if creates(change) or change is DROPPED:
+        if creates(change) or change.entity == NOBODY:
             continue
         entity = stored.get(change.entity)
         if entity is None:
             broken[place] = f"the {change.kind} is not there any more"
-        elif fields := _differs(change, entity):
-            broken[place] = f"{', '.join(fields)} changed after the plan was made"
+        elif fields := differing(change, entity, connection):
+            when = "since" if change.rule == UNDO else "after the plan was made"
+            broken[place] = f"{', '.join(fields)} changed {when}"
     return broken
 
 
@@ -47,26 +66,32 @@ def overheard(changes: Sequence[Change], spoken_of: Collection[UUID]) -> dict[in
     }
 
 
-def trim_undoing(changes: Sequence[Change], stored: dict[UUID, Entity]) -> dict[int, str]:
+def trim_undoing(
+    changes: Sequence[Change], stored: dict[UUID, Entity], connection: str
+) -> dict[int, str]:
     """Take out of undoing changes each field that is not as the undone run left it, and no other;
     places of what was trimmed, each with why.
     """
     trimmed = {}
     for place, change in enumerate(changes):
         entity = stored.get(change.entity)
-        if change.rule != UNDO or entity is None or not (fields := _differs(change, entity)):
+        if change.rule != UNDO or entity is None:
             continue
-        left = [name for name in change.after if name not in (*fields, OWNERS, OVERRIDES)]
-        if not left:
-            continue  # nothing to save: it is stale as a whole
-        for values in (change.before, change.after, change.after.get(OVERRIDES, {})):
+        fields = differing(change, entity, connection)
+        if not fields or not effects_of(change.action, change.after) - {*fields}:
+            continue  # there is nothing to leave out, or nothing to save: it is stale as a whole
+        for values in (change.before, change.after):
             for name in fields:
                 values.pop(name, None)
+                values.get(OVERRIDES, {}).pop(name, None)
         trimmed[place] = f"{', '.join(fields)} changed since"
     return trimmed
 
 
-def _differs(change: Change, entity: Entity) -> list[str]:
+def differing(change: Change, entity: Entity, connection: str) -> list[str]:
+    """Fields of which the entity is not as it was when the change was decided. `connection`: whose
+    run an undoing change takes back.
+    """
     fields = [
         name
         for name, before in change.before.items()
@@ -77,19 +102,54 @@ def _differs(change: Change, entity: Entity) -> list[str]:
         for name, before in change.before.get(OWNERS, {}).items()
         if name not in change.after and entity.owner(name) != before
     ]
-    return fields or _claimed_by_hand(change, entity)
+    fields += _set_since(change, entity)
+    if change.rule == UNDO:
+        fields += _owned_by_others(change, entity, connection)
+    fields = list(dict.fromkeys(fields + _claimed_by_hand(change, entity)))
+    if "client" in change.after and not {"client", "site"}.isdisjoint(fields):
+        return list(dict.fromkeys((*fields, "client", "site")))  # a site is one of its client's
+    return fields
+
+
+def _set_since(change: Change, entity: Entity) -> list[str]:
+    """Fields that a person set or released since, and not to what the change wants."""
+    before, after = (side.get(OVERRIDES, {}) for side in (change.before, change.after))
+    return [
+        name
+        for name, was in before.items()
+        if entity.overrides.get(name) not in (was, after.get(name))
+    ]
+
+
+def _owned_by_others(change: Change, entity: Entity, connection: str) -> list[str]:
+    """Fields with the value that the undone run gave, which somebody else has given since."""
+    owners = change.before.get(OWNERS, {})
+    return [
+        name
+        for name, value in change.before.items()
+        if value is not None
+        and name not in rows.SPECIAL
+        and name not in entity.overrides
+        and entity.owner(name) != owners.get(name, connection)
+    ]
 
 
 def _claimed_by_hand(change: Change, entity: Entity) -> list[str]:
     """Fields that no source may write by now although their values are what they were."""
-    edited = change.after.get(OVERRIDES) or {}
+    edited = _edited_by_hand(change)
     claimed = [name for name in change.after if name in entity.overrides and name not in edited]
     if "client" in change.after and "site" in claimed:  # a move takes the user to another site
         claimed.remove("site")
     leaves = change.after.get("active") is False and "active" not in edited
     if leaves and entity.values.get("keep_active"):
-        claimed.append("keep_active")
+        claimed += ["keep_active", "active"]
     return claimed
+
+
+def _edited_by_hand(change: Change) -> set[str]:
+    """Fields of which the change is a person's own; an undo that keeps what it restores is none."""
+    before, after = (side.get(OVERRIDES, {}) for side in (change.before, change.after))
+    return {name for name in after if change.rule != UNDO or before.get(name) is not None}
 
 
 def _current(entity: Entity, name: str) -> Any:
@@ -120,7 +180,9 @@ def _taken_by(
 ) -> dict[int, str]:
     wanted = {}
     for place, change in enumerate(changes):
-        if change.kind is not kind or not creates(change) or change.effects & Effect.RECREATED:
+        if change.kind is not kind or not creates(change):
+            continue
+        if change.effects & _WHOEVER_HAS_ITS_KEYS:
             continue
         found = keys.keys(kind, change.after)
         values = tuple(found.get(name, "") for name in rule)

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LICENSES, OVERRIDES, OWNERS, Change
+from syncd.changes import ASIDE, DECISION, LICENSES, OVERRIDES, OWNERS, PINNED, Change
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
 SPECIAL = frozenset(
-    {"client", "site", "role", "identities", "retired", LICENSES, OWNERS, OVERRIDES}
+    {"client", "site", "role", "identities", "retired", LICENSES}
+    | {OWNERS, OVERRIDES, DECISION, ASIDE, PINNED}
 )
 """Names in a change that are not fields of the entity."""
 
@@ -71,8 +72,10 @@ def _all_owned_by(connection: str) -> str:
     return json_text({"*": connection})
 
 
-def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
-    """The row of a stored entity with the change in force."""
+def changed(entity: Entity, change: Change, connection: str, *, keys_too: bool = True) -> list[Any]:
+    """The row of a stored entity with the change in force; without its keys, which take the most
+    time, where nobody wants them.
+    """
     after = change.after
     values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
     client = UUID(hex=after["client"]) if after.get("client") else entity.client
@@ -82,7 +85,11 @@ def changed(entity: Entity, change: Change, connection: str) -> list[Any]:
     overrides = _overrides(entity, after)
     provenance = json_text(_provenance(entity, change, connection))
     retired = bool(after.get("retired", entity.retired))
-    return _row(change.kind, client, site, values, provenance, overrides, None, retired)
+    known = None if keys_too else _NO_KEYS
+    return _row(change.kind, client, site, values, provenance, overrides, known, retired)
+
+
+_NO_KEYS: dict[str, str] = {}
 
 
 def touched(change: Change) -> set[str]:

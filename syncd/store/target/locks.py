@@ -1,0 +1,48 @@
+"""One writer per client at a time: locks that a batch holds until it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.changes import Change, LinkWrite
+from syncd.entities import Kind
+from syncd.store import bulk
+from syncd.store import tables as t
+from syncd.store.database import Database
+from syncd.store.draft import Body
+
+
+def take(
+    database: Database, conn: Connection, changes: Sequence[Change], body: Body, *, careful: bool
+) -> None:
+    """Lock the clients of a page's changes; `careful`: of its links without a change, too. SQLite
+    has one writer anyway.
+    """
+    if database.dialect != "postgresql":
+        return
+    clients = {one.client.int for one in changes if one.client}
+    for kind, given in body.creations.items():
+        at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
+        clients |= {int(client, 16) for client in {row[at] for row in given}}
+    if careful:
+        clients |= _of_links(database, conn, body.links)
+    numbers = sorted({client % (1 << 63) for client in clients})
+    if numbers:
+        conn.exec_driver_sql(
+            "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
+        )
+
+
+def _of_links(database: Database, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
+    """The clients of what records are tied to: another source may decide by what these say."""
+    clients = {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
+    for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
+        c = table.c
+        ids = {one.entity for one in links if one.entity and one.kind == kind}
+        for chunk in bulk.chunks(list(ids)):
+            query = sa.select(c.client_id).where(database.among(c.id, chunk)).distinct()
+            clients |= {client.int for client in conn.execute(query).scalars()}
+    return clients
