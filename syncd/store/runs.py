@@ -31,6 +31,16 @@ class ConnectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run was opened for, by whom; `reason`: what was said of it so far."""
+
+    mode: str
+    connection: int | None
+    actor: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepRow:
     """One step as it stands."""
 
@@ -266,12 +276,11 @@ class Runs(Holds, Partitions):
         )
         return int(made.scalar_one())
 
-    def asked(self, conn: Connection, run: int) -> tuple[str, int | None, str]:
-        """(mode, connection, actor) of a run."""
+    def asked(self, conn: Connection, run: int) -> Asked:
+        """What a run was opened for."""
         c = t.run.c
-        query = sa.select(c.mode, c.connection_id, c.actor).where(c.id == run)
-        row = conn.execute(query).one()
-        return row[0], row[1], row[2]
+        query = sa.select(c.mode, c.connection_id, c.actor, c.reason).where(c.id == run)
+        return Asked(*conn.execute(query).one())
 
     def step(self, conn: Connection, step: int) -> StepRow:
         """One step."""

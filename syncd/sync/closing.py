@@ -55,8 +55,8 @@ def close(engine: Engine, run: int) -> Outcome:
 
 def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
     steps = engine.runs.steps(conn, run)
-    mode, _, _ = engine.runs.asked(conn, run)
-    outcome = Outcome(run, mode, "succeeded")
+    asked = engine.runs.asked(conn, run)
+    outcome = Outcome(run, asked.mode, "succeeded")
     totals: dict[str, int] = {}
     for one in steps:
         numbers = {k: v for k, v in one.counts.items() if isinstance(v, int)}
@@ -71,21 +71,25 @@ def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
         totals[IN_NO_SOURCE] = _in_no_source(engine, conn, run, steps)
     outcome.counts = totals
     outcome.holds = [hold.id for hold in engine.runs.hold_of(conn, run) if hold.state == "waiting"]
-    outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, mode, steps, totals)
+    if not steps and asked.mode in ("plan", "apply"):
+        outcome.state, outcome.code = "partial", MISSING_CODE
+        outcome.reason = asked.reason or "no partition is there to be read"
+        return outcome
+    outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, steps, totals)
     return outcome
 
 
 def _retire_connection(engine: Engine, conn: Transaction, run: int, outcome: Outcome) -> None:
     """Never sync the connection again, now that nothing of it is there; all of it must be gone."""
-    _, connection, actor = engine.runs.asked(conn, run)
-    assert connection is not None
-    partitions = engine.runs.partitions(conn, connection)
+    asked = engine.runs.asked(conn, run)
+    assert asked.connection is not None
+    partitions = engine.runs.partitions(conn, asked.connection)
     if left := [one.label for one in partitions if one.state != RETIRED]:
         outcome.state, outcome.code = "partial", "not_retired"
         outcome.reason = f"it is not retired while it has other partitions: {', '.join(left)}"
         return
-    reason = f"retired by {actor} (run {run})"
-    engine.runs.set_connection_state(conn, connection, "retired", reason)
+    reason = f"retired by {asked.actor} (run {run})"
+    engine.runs.set_connection_state(conn, asked.connection, "retired", reason)
 
 
 def _in_no_source(engine: Engine, conn: Transaction, run: int, steps: list[StepRow]) -> int:
@@ -99,7 +103,7 @@ def _in_no_source(engine: Engine, conn: Transaction, run: int, steps: list[StepR
 
 
 def _state_of(
-    engine: Engine, conn: Transaction, mode: str, steps: list[StepRow], totals: dict[str, int]
+    engine: Engine, conn: Transaction, steps: list[StepRow], totals: dict[str, int]
 ) -> tuple[str, str | None, str | None]:
     """(state, code, reason) of a run by its steps; anything unusual is never a plain success."""
     states = {one.state for one in steps}
@@ -110,8 +114,7 @@ def _state_of(
             return "partial" if some_done else run_state, code, reason
     if states == {"planned"}:
         return "planned", code, reason
-    if not steps and mode in ("plan", "apply"):
-        return "partial", MISSING_CODE, "no partition is there to be read"
+    mode = steps[0].mode if steps else ""
     for count, modes, what, sentence in _REMARKS:
         if totals.get(count) and mode in modes:
             return "partial", what, sentence

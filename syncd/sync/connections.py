@@ -11,6 +11,7 @@ from syncd.store.partitions import RETIRE, RETIRE_PART, RETIRED, RETIRING, Parti
 from syncd.store.runs import ConnectionRow
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close, take_over, work_on
+from syncd.sync.reviewing import finish_left_over
 
 
 def pause(engine: Engine, name: str, reason: str, actor: str) -> ConnectionRow:
@@ -86,6 +87,7 @@ def retire(engine: Engine, name: str, actor: str, partition: str | None = None) 
 
 def _finish(engine: Engine, row: ConnectionRow) -> None:
     """Bring to its end what an interrupted run left."""
+    finish_left_over(engine, row.name)
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and left[1] in RETIRING:
         _walk(engine, row.name, left[0])

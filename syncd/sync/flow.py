@@ -64,9 +64,11 @@ def _resume_or_open(
         run = engine.runs.insert_run(conn, row.id, mode, actor)
         stock = take_stock(engine.runs, conn, row, found, remember=mode == "apply")
         steps = [engine.runs.add_step(conn, run, partition) for partition in stock.readable]
-        for step in steps[:1]:  # the first one tells what is to be said of the run
+        if steps:  # the first one tells what is to be said of the run
             counts = {MISSING: stock.missing} if stock.missing else {}
-            engine.runs.update_step(conn, step, notices=stock.notices, counts=counts)
+            engine.runs.update_step(conn, steps[0], notices=stock.notices, counts=counts)
+        else:
+            engine.runs.update_run(conn, run, reason="; ".join(stock.notices) or None)
         reach("step.opened")
         return run
 

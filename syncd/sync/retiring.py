@@ -57,7 +57,7 @@ def _earlier(step: Step) -> list[PartitionRow]:
 
 def _before(conn: Transaction, runs: Runs, run: int, step: int) -> list[PartitionRow]:
     """The partitions that a run retires before it comes to a step."""
-    _, connection, _ = runs.asked(conn, run)
+    connection = runs.asked(conn, run).connection
     ids = {one.partition for one in runs.steps(conn, run) if one.id < step}
     assert connection is not None
     return [one for one in runs.partitions(conn, connection) if one.id in ids]

@@ -129,13 +129,16 @@ def test_half_of_a_list_and_most_of_a_short_one_may_go_with_a_note(
 def test_a_list_that_is_suddenly_empty_is_not_a_list_of_everything(
     desk: Desk, tenants: Source
 ) -> None:
-    users, asked = desk.users(), len(tenants.asked)
+    users, asked, reasons = desk.users(), len(tenants.asked), []
     tenants.partitions = []
 
     for _ in range(2):
         outcome = desk.sync()
         assert (outcome.state, outcome.code) == ("partial", "partitions_missing")
+        reasons.append(outcome.reason)
 
+    assert "acme, bolt, cove, dune, east" in str(reasons[0])
+    assert reasons[1] == "no partition is there to be read"
     assert len(tenants.asked) == asked
     assert set(states(desk).values()) == {"unlisted"}
     assert desk.users() == users
@@ -515,6 +518,36 @@ def test_a_partition_is_not_read_while_a_plan_to_retire_it_waits(
     desk.reject(outcome.holds[0])
     assert desk.sync(full=True).notices == []
     assert "New" in desk.names()
+
+
+def test_a_connection_that_waits_to_be_retired_as_a_whole_reads_nothing_and_says_why(
+    desk: Desk, source: Source
+) -> None:
+    source.people = crowd(5)
+    desk.sync()
+    retire(desk)
+
+    outcome = desk.sync()
+
+    assert outcome.state == "partial"
+    assert "all is not read while a plan to retire it waits" in str(outcome.reason)
+    assert len(source.asked) == 1
+
+
+def test_an_undo_of_an_older_run_brings_nobody_back_whose_source_was_retired(
+    desk: Desk, tenants: Source
+) -> None:
+    tenants.people = [who("Bolt0", "bolt", job_title="Chef"), *tenants.people]
+    tenants.people = [one for at, one in enumerate(tenants.people) if at != 4]
+    edited = desk.sync(full=True)
+    assert desk.user("Bolt0").values["job_title"] == "Chef"
+    approved(desk, retire(desk, "bolt"))
+
+    desk.undo(edited.run)
+
+    assert "job_title" not in desk.user("Bolt0").values
+    assert not desk.user("Bolt0").active
+    assert notes(desk)["bolt0"] == ("gone", "retired")
 
 
 def test_who_asks_again_has_thought_again(desk: Desk, tenants: Source) -> None:
