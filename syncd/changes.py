@@ -36,6 +36,15 @@ PERSON = "a person"
 """The rule by which a person's word ties a record to its entity."""
 
 
+OUT_OF_SCOPE = "out_of_scope"
+"""The note of a link whose record is there, and the mapping's scope does not include it."""
+LEFT_SCOPE = "out of scope: "
+"""Begins the name of the count of users who left the scope; the rest is what their rule does."""
+JOINED_SCOPE = "into scope"
+HEALED = "out of quarantine"
+"""Names of counts of records."""
+
+
 class Situation(StrEnum):
     """Where a record stands towards the entities that we keep."""
 
@@ -209,6 +218,8 @@ class Tied(NamedTuple):
     note: str
     holder: str
     raw: bytes | None
+    silent: frozenset[str] = frozenset()
+    """Fields that an undo took back since the item came: what it says of them does not count."""
 
 
 class LinkWrite(NamedTuple):
@@ -242,6 +253,10 @@ class LinkWrite(NamedTuple):
     """Whether nobody but a person may change it from now on; None leaves that as it is."""
 
 
+Aside = tuple[str, str, "bytes | None"]
+"""Of an item in quarantine: reason code, message, and its bytes where they are known."""
+
+
 class Quarantined(NamedTuple):
     """An item set aside with a reason code, waiting for a person or a later run."""
 
@@ -252,6 +267,11 @@ class Quarantined(NamedTuple):
     fields: tuple[str, ...]
     raw: bytes | None
     suggestion: str = ""
+
+    @property
+    def said(self) -> Aside:
+        """What is compared with the quarantine, to tell whether this is news."""
+        return self.code, self.message, self.raw
 
 
 class Notice(NamedTuple):
@@ -278,6 +298,10 @@ class Decisions:
     """(hash of a claimed user or unique key, index of the claiming link in `links`); ~index where
     the record is linked already and so loses what it claims, not its place.
     """
+    left_scope: int = 0
+    """Records of users that the mapping's scope included so far, and does not any more."""
+    joined_scope: int = 0
+    """Records that it did not include so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
     config/syncd.toml               database, log, engine, precedence
     config/connections/NAME.toml    one configured use of a connector
-    config/mappings/NAME.toml       what its records mean; a connector ships a default
+    config/mappings/NAME.toml       what its records mean; a connector ships a default, and a file
+                                    may extend another one
 
 A variable `SYNCD_SECTION_KEY` (`SYNCD_DATABASE_URL`) wins over the file, the file over the default.
 """
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
 
@@ -29,7 +31,7 @@ from pydantic import (
 
 from syncd import toml_file
 from syncd.errors import ConfigError
-from syncd.toml_file import TomlFile
+from syncd.toml_file import Location, TomlFile
 
 MAIN_FILE = "syncd.toml"
 FOLDER_VARIABLE = "SYNCD_CONFIG"
@@ -146,13 +148,27 @@ class Settings:
         known = toml_file.suggestion(name, self.connections)
         raise ConfigError(f'there is no connection "{name}"{known}')
 
+    def under(self, connection: str, path: Path) -> Settings:
+        """These settings as they were if the mapping of the connection were the file at `path`,
+        which may extend a configured one.
+        """
+        mapping = _extended(toml_file.read(path, self.folder), self.mappings)
+        name = str(path.resolve())  # no name of a mapping looks like it
+        chosen = replace(self.connection(connection), mapping=name)
+        return replace(
+            self,
+            connections={**self.connections, connection: chosen},
+            mappings={**self.mappings, name: mapping},
+        )
+
 
 def load(folder: Path | None = None) -> Settings:
     """Read all settings from `folder`, else `$SYNCD_CONFIG`, else `./config`, else `.`."""
     folder = find_folder(folder)
     file = toml_file.read(folder / MAIN_FILE, folder).overlaid(_environment())
     main = _validated(_Main, file)
-    mappings = {each.name: each for each in _files(folder, "mappings")}
+    written = {each.name: each for each in _files(folder, "mappings")}
+    mappings = {name: _extended(each, written) for name, each in written.items()}
     connections = {each.name: _connection(each, mappings) for each in _files(folder, "connections")}
     _check_precedence(main.precedence, connections, file)
     return Settings(
@@ -215,7 +231,8 @@ def _connection(file: TomlFile, mappings: dict[str, RawMapping]) -> ConnectionSe
     said = _validated(_ConnectionFile, file)
     mapping = said.mapping or said.connector
     if mapping not in mappings:
-        mappings[mapping] = _shipped(mapping) or _no_mapping(file, mapping, mappings)
+        shipped = _shipped(mapping)
+        mappings[mapping] = shipped or _no_mapping(file, ("mapping",), mapping, mappings)
     return ConnectionSettings(
         name=file.name,
         connector=said.connector,
@@ -226,20 +243,51 @@ def _connection(file: TomlFile, mappings: dict[str, RawMapping]) -> ConnectionSe
     )
 
 
-def _shipped(name: str) -> RawMapping | None:
+# -- mappings --------------------------------------------------------------------------------------
+
+
+def _extended(
+    file: TomlFile, known: Mapping[str, TomlFile], above: Sequence[TomlFile] = ()
+) -> TomlFile:
+    """A mapping's file with the one that it extends; `known` are the configured ones by name.
+    `above`: what extends this one, the nearest first.
+    """
+    name = file.data.get("extends")
+    if name is None:
+        return file
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise file.error(("extends",), 'name another mapping, such as extends = "people"')
+    base = known.get(name)
+    if base is None or base.path == file.path:  # within itself, a name is the shipped one's
+        base = _shipped(name) or base or _no_mapping(file, ("extends",), name, known)
+    if any(base.path == each.path for each in (file, *above)):
+        circle = ", which extends ".join(each.path for each in (*reversed(above), file, base))
+        raise file.error(("extends",), f"that goes round in a circle: {circle}")
+    return replace(file, base=_extended(base, known, (file, *above)))
+
+
+def _shipped(name: str) -> TomlFile | None:
     """The default mapping that comes with a connector."""
     if not _NAME.fullmatch(name):
         return None
-    resource = resources.files("syncd") / "mapping" / "defaults" / f"{name}.toml"
+    resource = _defaults() / f"{name}.toml"
     if not resource.is_file():
         return None
     shown = f"syncd/mapping/defaults/{name}.toml"
     return toml_file.parse(resource.read_text(encoding="utf-8"), name, shown, Path())
 
 
-def _no_mapping(file: TomlFile, name: str, known: Iterable[str]) -> NoReturn:
-    hint = toml_file.suggestion(name, known)
-    raise file.error(("mapping",), f"there is no mappings/{name}.toml and no shipped default{hint}")
+def _defaults() -> Traversable:
+    return resources.files("syncd") / "mapping" / "defaults"
+
+
+def _no_mapping(file: TomlFile, place: Location, name: str, known: Iterable[str]) -> NoReturn:
+    shipped = {each.name.removesuffix(".toml") for each in _defaults().iterdir()}
+    hint = toml_file.suggestion(name, {*known, *shipped})
+    raise file.error(place, f"there is no mappings/{name}.toml and no shipped default{hint}")
+
+
+# -- precedence ------------------------------------------------------------------------------------
 
 
 def _check_precedence(

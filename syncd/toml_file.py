@@ -44,6 +44,8 @@ class TomlFile:
     """Environment variables that stand in for what the file says, by location."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Values from outside the file; no message may show them."""
+    base: TomlFile | None = field(default=None, repr=False)
+    """The file that it is laid over, where it extends one."""
 
     def overlaid(self, values: Mapping[tuple[str, str], tuple[str, str]]) -> TomlFile:
         """This file with (section, key) set from the environment: {location: (variable, value)}."""

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from syncd import settings, toml_file
 from syncd.errors import ConfigError
+from syncd.mapping.rules import Mapping
+from syncd.sync.engine import Engine
+from syncd.toml_file import TomlFile
 
 Write = Callable[[str, str], Path]
 
@@ -403,8 +406,152 @@ def test_wrong_precedence_is_refused_with_its_line(write: Write, line: str, prob
 
 def test_the_sample_configuration_is_valid() -> None:
     loaded = settings.load(Path(__file__).parents[1] / "config")
-    assert list(loaded.connections) == ["people"]
+    assert list(loaded.connections) == ["payroll", "people"]
     assert loaded.mappings["people"].data["user"]["match"] == ["email", "login"]
+
+
+# -- a mapping that extends another ----------------------------------------------------------------
+
+
+def layers(name: str, loaded: settings.Settings | None = None) -> list[str]:
+    """The files that a mapping is made of, the outermost first."""
+    file: TomlFile | None = (loaded or settings.load()).mappings[name]
+    paths = []
+    while file:
+        paths.insert(0, file.path)
+        file = file.base
+    return paths
+
+
+def meaning(write: Write, mapping: str) -> Mapping:
+    """What a mapping means to a connection that uses it."""
+    write("connections/a.toml", f"connector = 'csv'\nmapping = '{mapping}'\n")
+    engine = Engine.open(settings.load(), check=False)
+    try:
+        return engine.rules("a").mapping
+    finally:
+        engine.database.close()
+
+
+def test_a_mapping_is_made_of_its_file_and_all_that_it_extends(write: Write) -> None:
+    write("mappings/c.toml", "extends = 'b'\n[user]\nadopt = false\n")
+    write("mappings/b.toml", "extends = 'csv'\n[site]\nmain = 'HQ'\n")
+    shipped = "syncd/mapping/defaults/csv.toml"
+    assert layers("c") == [shipped, "config/mappings/b.toml", "config/mappings/c.toml"]
+    assert layers("b") == [shipped, "config/mappings/b.toml"]
+
+    mapping = meaning(write, "c")
+
+    assert mapping.client.fields["top_level"].sources == ("parent",)  # as shipped for sheets
+    assert (mapping.site.main, mapping.user.adopt) == ("HQ", False)
+
+
+def test_a_configured_base_hides_the_shipped_one_but_from_itself(write: Write) -> None:
+    write("mappings/csv.toml", "extends = 'csv'\n")
+    write("mappings/people.toml", "extends = 'csv'\n")
+    shipped = "syncd/mapping/defaults/csv.toml"
+    assert layers("csv") == [shipped, "config/mappings/csv.toml"]
+    assert layers("people") == [*layers("csv"), "config/mappings/people.toml"]
+
+
+@pytest.mark.parametrize(
+    ("extends", "problem"),
+    [
+        (
+            "'peple'",
+            'there is no mappings/peple.toml and no shipped default; did you mean "people"',
+        ),
+        ("'cvs'", 'there is no mappings/cvs.toml and no shipped default; did you mean "csv"?'),
+        ("'../syncd'", "name another mapping, such as extends = "),
+        ("'people.toml'", "name another mapping, such as extends = "),
+        ("''", "name another mapping, such as extends = "),
+        ("['people']", "name another mapping, such as extends = "),
+        ("true", "name another mapping, such as extends = "),
+    ],
+)
+def test_a_base_that_is_not_there_is_named_with_its_line(
+    write: Write, extends: str, problem: str
+) -> None:
+    write("mappings/people.toml", "")
+    write("mappings/new.toml", f"# what is new\nextends = {extends}\n")
+    assert refusal().startswith("config/mappings/new.toml:2: extends: ")
+    assert problem in refusal()
+
+
+def test_mappings_that_extend_one_another_are_refused_with_the_way_round(write: Write) -> None:
+    for name, base in (("a", "b"), ("b", "c"), ("c", "b")):
+        write(f"mappings/{name}.toml", f"extends = '{base}'\n")
+    b, c = "config/mappings/b.toml", "config/mappings/c.toml"
+    assert refusal() == (
+        f"{c}:1: extends: that goes round in a circle: "
+        f"config/mappings/a.toml, which extends {b}, which extends {c}, which extends {b}"
+    )
+
+
+def test_a_mapping_that_extends_itself_is_refused(write: Write) -> None:
+    write("mappings/mine.toml", "extends = 'mine'\n")
+    assert refusal().startswith("config/mappings/mine.toml:1: extends: that goes round in a circle")
+
+
+@pytest.mark.parametrize(
+    ("base", "extending", "message"),
+    [
+        (
+            "[user]\nadopt = 3\n",
+            "[user]\nmatch = ['email']\n",
+            "config/mappings/base.toml:2: user.adopt: Input should be a valid boolean",
+        ),
+        (
+            "[user]\nadopt = false\n",
+            "\n[user]\nadpt = true\n",
+            'config/mappings/top.toml:4: user.adpt: unknown key; did you mean "adopt"?',
+        ),
+        (
+            "[user]\nscope = 'citty'\n",
+            "[user]\nadopt = false\n",
+            'config/mappings/base.toml:2: user.scope: Person records have no "citty"; did you mean',
+        ),
+        (
+            "[user]\nscope = 'city'\n",
+            "[user.fields]\nphone = '{mobile'\n",
+            "config/mappings/top.toml:3: user.fields.phone: a brace in the template is not part of",
+        ),
+        (
+            "[user.fields]\nphone = { from = 'mobile', when = 'empty' }\n",
+            "[user.fields]\nnotes = false\nphone = { clear = true }\n",
+            'config/mappings/top.toml:4: user.fields.phone: `clear` needs when = "always"',
+        ),
+        (
+            "[gone]\ndisabled = { after = '2 weeks' }\n",
+            "",
+            'config/mappings/base.toml:2: gone.disabled.after: "2 weeks" is not a time',
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_the_file_in_which_it_stands(
+    write: Write, base: str, extending: str, message: str
+) -> None:
+    write("mappings/base.toml", base)
+    write("mappings/top.toml", f"extends = 'base'\n{extending}")
+    with pytest.raises(ConfigError) as refused:
+        meaning(write, "top")
+    assert str(refused.value).startswith(message)
+
+
+def test_settings_can_be_read_as_if_a_file_were_the_mapping_of_one_connection(
+    write: Write, tmp_path: Path
+) -> None:
+    write("mappings/people.toml", "[site]\nmain = 'HQ'\n")
+    for name in ("a", "b"):
+        write(f"connections/{name}.toml", "connector = 'csv'\nmapping = 'people'\n")
+    (tmp_path / "people.toml").write_text("extends = 'people'\n[user]\nadopt = false\n")
+
+    edited = settings.load().under("a", tmp_path / "people.toml")
+
+    names = {name: one.mapping for name, one in edited.connections.items()}
+    assert names["b"] == "people"
+    assert layers(names["a"], edited) == ["config/mappings/people.toml", "people.toml"]
+    assert layers("people", edited) == ["config/mappings/people.toml"]
 
 
 # -- explain, for what others validate -------------------------------------------------------------

@@ -5,28 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import ASIDE, DECISION, LICENSES, OVERRIDES, OWNERS, PINNED, RIVALS, Action
+from syncd.changes import (
+    ASIDE,
+    DECISION,
+    HEALED,
+    JOINED_SCOPE,
+    LEFT_SCOPE,
+    LICENSES,
+    OVERRIDES,
+    OWNERS,
+    PINNED,
+    RIVALS,
+    Action,
+)
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted, say, some
 from syncd.cli.exits import is_change
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import AsideLine, ChangeLine
-    from syncd.sync.flow import Outcome
+    from syncd.sync.closing import Edit, Outcome
 
 
 def summary(name: str, outcome: Outcome) -> Iterator[str]:
     """How a run went, in a few lines."""
     counts = outcome.counts
     yield f"{name}: run {outcome.run} {_ending(outcome)}"
+    if outcome.edit:
+        yield f"  {_edit(outcome.edit)}"
     if reads := _reads(counts):
-        yield f"  read        {reads}"
+        yield f"  {'stored' if outcome.edit else 'read':<12}{reads}"
     undoes = outcome.mode == "undo"
     yield f"  {_verb(outcome)}  {_changes(counts, but='link' if undoes else '') or 'nothing'}"
     if undoes and (stays := _counted(counts, "link")):
         yield f"  stays       {', '.join(stays)}"
     if counts.get("stale"):
         yield f"  left out    {some(counts['stale'], 'change')} that no longer fitted"
+    for told in _scope(counts, done=not _waits(outcome)):
+        yield f"  scope       {told}"
     if aside := _aside(counts, outcome.mode):
         yield f"  quarantine  {aside}"
     if gaps := _gaps(counts):
@@ -41,18 +57,39 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
 
 def _ending(outcome: Outcome) -> str:
     if outcome.state == "planned":
+        by = f" from stored items, under {plain(outcome.edit.mapping)}" if outcome.edit else ""
         held = "; a sync would be held" if outcome.overruns else ""
-        return f"planned; nothing was changed{held}"
+        return f"planned{by}; nothing was changed{held}"
     said = {"held": "held: nothing is changed until someone approves it"}
     reason = f": {plain(outcome.reason)}" if outcome.reason else ""
     return said.get(outcome.state, outcome.state + reason)
 
 
+def _edit(edit: Edit) -> str:
+    if not edit.users:
+        return "this edit changes no user"
+    return f"this edit changes {some(edit.users, 'user')} in {some(edit.clients, 'client')}"
+
+
+def _scope(counts: Mapping[str, int], *, done: bool) -> Iterator[str]:
+    """How many left the scope or came into it, and the rule for those who left."""
+    left_it, came = ("went", "came") if done else ("would be", "would come")
+    for name, count in counts.items():
+        left, _, rule = name.partition(LEFT_SCOPE)
+        if count and rule and not left:
+            yield f"{some(count, 'user')} {left_it} out of scope; their rule is to {rule} them"
+    if joined := counts.get(JOINED_SCOPE):
+        yield f"{some(joined, 'record')} {came} into scope"
+
+
 def _verb(outcome: Outcome) -> str:
-    waits = outcome.state in ("planned", "held") or outcome.code == "rejected"
-    if waits:
+    if _waits(outcome):
         return "would do  "
     return "took back " if outcome.mode == "undo" else "did       "
+
+
+def _waits(outcome: Outcome) -> bool:
+    return outcome.state in ("planned", "held") or outcome.code == "rejected"
 
 
 def _reads(counts: Mapping[str, int]) -> str:
@@ -79,10 +116,13 @@ def _counted(counts: Mapping[str, int], action: str) -> list[str]:
 
 
 def _aside(counts: Mapping[str, int], mode: str) -> str:
-    fresh, waiting = counts.get("quarantined", 0), counts.get("in quarantine", 0)
+    fresh, healed = counts.get("quarantined", 0), counts.get(HEALED, 0)
+    waiting = counts.get("in quarantine", 0) - healed
     parts = []
     if fresh:
         parts.append(f"{fresh} {'would be ' if mode == 'plan' else ''}set aside")
+    if healed:
+        parts.append(f"{healed} would come out")
     if waiting:
         parts.append(f"{waiting} {'now waiting' if fresh else 'still waiting'}")
     return ", ".join(parts)

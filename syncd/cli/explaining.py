@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from syncd.changes import LinkState
+from syncd.changes import OUT_OF_SCOPE, LinkState
 from syncd.cli import describe, finding, leavers, session
 from syncd.cli.advice import advice
 from syncd.cli.console import as_json, plain, quoted, say, talk
@@ -36,6 +36,9 @@ _STATES = {
     LinkState.UNDONE: "undone: its creation was taken back",
     LinkState.UNLINKED: "unlinked by a person",
 }
+
+
+_NOTES = {OUT_OF_SCOPE: "out of the mapping's scope"}
 
 
 @dataclass(slots=True)
@@ -266,7 +269,8 @@ def _rule_of(source: Source, found: Explanation) -> str:
 def _source_lines(source: Source, rule: str) -> Iterator[str]:
     yield ""
     yield f"{source.connection} {source.stream} {plain(source.key)}"
-    yield f"  {_STATES[source.state]}{f' ({plain(source.note)})' if source.note else ''}"
+    note = _NOTES.get(source.note, source.note)
+    yield f"  {_STATES[source.state]}{f' ({plain(note)})' if note else ''}"
     how = f"matched by {rule}" if rule else "created from this record"
     yield f"  {how}; last written by run {source.run}" if source.entity else "  tied to nobody"
     if source.misses and source.state in (LinkState.MISSED, LinkState.GONE):

@@ -216,7 +216,7 @@ def _decide_many(
 ) -> None:
     """Decide on all that the filter finds."""
     from syncd.store import answers_review
-    from syncd.sync import reviewing
+    from syncd.sync import reviewing, suggesting
     from syncd.sync.rulings import Ruling
 
     if not any((connection, stream, code, client)):
@@ -226,7 +226,7 @@ def _decide_many(
         )
     with session.of(context).engine() as engine:
         wanted, owner = wanted_by(connection, stream, code), client_of(engine, client)
-        cases, left = reviewing.choose(engine, verb, wanted, owner)
+        cases, left = suggesting.choose(engine, verb, wanted, owner)
         if not cases and not left:
             known = ", ".join(answers_review.codes(engine.database)) or "nothing"
             talk(f"nothing that waits fits this filter; what waits: {known}")

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 TEMPLATES = (
     "syncd.toml",
     "connections/people.toml",
+    "connections/payroll.toml",
     "mappings/people.toml",
+    "mappings/payroll.toml",
     "samples/people.csv",
+    "samples/payroll.csv",
     "samples/separate-sheets.toml",
     "samples/clients.csv",
     "samples/sites.csv",

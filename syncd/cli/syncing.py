@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -12,7 +13,7 @@ from syncd.cli.console import as_json, complain, more, say, some, talk
 from syncd.cli.exits import Exit
 from syncd.cli.session import Actor, AsJson, whoever
 from syncd.entities import Kind
-from syncd.errors import ConfigError, SyncdError
+from syncd.errors import ConfigError, SyncdError, UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import AsideLine, ChangeLine
@@ -43,6 +44,12 @@ def plan(
     name: Name = None,
     *,
     full: Full = False,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="As if this were its mapping, by what it said so far: asks nobody."
+        ),
+    ] = None,
     everything: Everything = False,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 if anything would change.")
@@ -52,7 +59,12 @@ def plan(
 ) -> None:
     """Show what a sync would do, and do nothing."""
     answer = _Answer(everything=everything, json=json, detailed=detailed)
-    _each(context, name, "plan", full, actor, answer)
+    if mapping is None:
+        _each(context, name, "plan", full, actor, answer)
+    elif full:
+        raise UsageError("--full reads the source, and --mapping never does; leave one of them out")
+    else:
+        _plan_under(context, name, mapping, actor, answer)
 
 
 def sync(
@@ -223,6 +235,26 @@ def _each(
                 continue
             answer.add(engine, one, outcome)
     answer.end()
+
+
+def _plan_under(
+    context: typer.Context, name: str | None, file: Path, actor: str, answer: _Answer
+) -> None:
+    from syncd.sync import replanning
+
+    with session.of(context).working_engine() as engine:
+        one = name or _only(engine)
+        answer.add(engine, one, replanning.plan_under(engine, one, file, actor or whoever()))
+    answer.end()
+
+
+def _only(engine: Engine) -> str:
+    """The connection that is meant where none is named."""
+    names = list(engine.settings.connections)
+    if len(names) == 1:
+        return names[0]
+    listed = ", ".join(names) or "none"
+    raise UsageError(f"say whose mapping this would be: syncd plan CONNECTION; there is: {listed}")
 
 
 def _active(engine: Engine) -> list[str]:

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from syncd.changes import Action, Effect, LinkState
+from syncd.changes import OUT_OF_SCOPE, Action, Effect, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.rules import GoneRule, Mapping
 from syncd.mapping.values import Difference, Precedence
 
-DISABLED, OUT_OF_SCOPE = "disabled", "out_of_scope"
-ABSENT, DELETED, RETIRED = "absent", "deleted", "retired"
+ABSENT, DELETED, DISABLED, RETIRED = "absent", "deleted", "disabled", "retired"
 
 SENTENCES = {
     ABSENT: "a complete read did not mention it",

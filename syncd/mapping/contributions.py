@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from syncd.changes import LinkState, Tied
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
 from syncd.mapping.names import RECORDS
 from syncd.mapping.view import Facts, SiteRef
@@ -68,6 +68,9 @@ class Contribution:
     client: UUID | None = None
     site: SiteRef | None = None
     item: tuple[Parse, bytes] | None = None
+    entity: UUID | None = None
+    silent: frozenset[str] = frozenset()
+    """Fields that were taken back from what it says: see `hush`."""
 
     @property
     def speaks(self) -> bool:
@@ -128,6 +131,39 @@ def find_homes(work: Listener, said: Iterable[Contribution]) -> None:
             one.site = SiteRef(home.id, home.client)
 
 
+def hush(work: Listener, kind: Kind, heard: Iterable[Contribution]) -> None:
+    """Where an undo took back fields of a record, its item stands as it came, and its own
+    connection's next run plans it again. Until then it says of these fields what is there: its own
+    values, the home of its user; and no word on who is active.
+    """
+    quiet = [one for one in heard if one.silent and one.mapped is not None]
+    if not quiet:
+        return
+    stored = work.facts.entities(kind, {one.entity for one in quiet if one.entity})
+    for one in quiet:
+        if one.entity in stored:
+            _hush(one, stored[one.entity])
+
+
+def _hush(one: Contribution, entity: Entity) -> None:
+    assert one.mapped is not None
+    users = entity.kind is Kind.USER
+    if users and "active" in one.silent and not one.mapped.in_scope:
+        one.mapped = None  # nobody can tell
+        return
+    values = {name: value for name, value in one.mapped.values.items() if name not in one.silent}
+    for name in one.silent - ({"active"} if users else set()):
+        if name in entity.values and entity.owner(name) == one.connection:
+            values[name] = entity.values[name]
+    cleared = tuple(name for name in one.mapped.cleared if name not in one.silent)
+    named = None if "site" in one.silent else one.mapped.site_name
+    one.mapped = replace(one.mapped, values=values, cleared=cleared, site_name=named)
+    if "client" in one.silent:
+        one.client = entity.client
+    if "site" in one.silent and entity.site and entity.client:
+        one.site = SiteRef(entity.site, entity.client)
+
+
 def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
     parse = speaker.parse.get(tie.holder) if speaker else None
     return Contribution(
@@ -137,6 +173,8 @@ def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
         tie.note,
         speaker.rules if speaker else None,
         item=(parse, tie.raw) if parse and tie.raw is not None and tie.state in LIVING else None,
+        entity=tie.entity,
+        silent=tie.silent,
     )
 
 

@@ -12,18 +12,28 @@ from typing import Any, Final
 
 from syncd import keys
 from syncd.entities import CUSTOM, FIELDS, Field, Kind
-from syncd.errors import ConfigError
 from syncd.mapping import normalize, sources
 from syncd.mapping.casts import Notice, RecordRejected, as_bool, as_date, as_text, custom_field, fit
 from syncd.mapping.names import ACTIVE, RECORDS, REQUIRED, is_template
 from syncd.mapping.rules import FieldRule, Mapping
-from syncd.mapping.sources import Attributes, Picker
+from syncd.mapping.sources import Attributes, Picker, Place, RuleRefused
 from syncd.records import Record
 from syncd.text import clean
 
-__all__ = ["KindRules", "Mapped", "Notice", "RecordRejected", "Rules", "Value", "compile_mapping"]
+__all__ = [
+    "KindRules",
+    "Mapped",
+    "Notice",
+    "RecordRejected",
+    "RuleRefused",
+    "Rules",
+    "Value",
+    "compile_mapping",
+]
 
 Value = str | bool
+
+SCOPE = ("user", "scope")
 
 
 @dataclass(slots=True)
@@ -71,7 +81,7 @@ class Rules:
 
 
 def compile_mapping(mapping: Mapping) -> Rules:
-    """`mapping` made ready for use; raises ConfigError for a wrong expression or template."""
+    """`mapping` made ready for use; raises RuleRefused for a wrong expression or template."""
     return Rules(mapping)
 
 
@@ -106,15 +116,15 @@ class KindRules:
         self._indirect = tuple(t for t in self._targets.values() if not t.direct)
         self._clearable = tuple(t for t in self._targets.values() if t.clearable)
         self._clears_blanks = any(target.clear for target in self._clearable)
-        self._scope = sources.expression(kind, scope, "[user] scope") if scope else None
-        self._site = sources.source_picker(kind, site_from, "[site] from") if site_from else None
+        self._scope = sources.expression(kind, scope, SCOPE) if scope else None
+        self._site = sources.source_picker(kind, site_from, ("site", "from")) if site_from else None
         self._needs_plain = bool(scope) or any(rule.expr is not None for rule in fields.values())
 
     def apply(self, record: Record) -> Mapped:
         """What `record` says; raises RecordRejected, unless the record is out of scope anyway."""
         plain = sources.plain_data(record) if self._needs_plain else None
         in_scope = self._scope is None or sources.is_true(
-            sources.evaluated(self._scope, plain, "scope")
+            sources.evaluated(self._scope, plain, SCOPE)
         )
         try:
             mapped = self._mapped(record.__dict__, plain)
@@ -260,7 +270,7 @@ class _Target:
 
     @classmethod
     def compiled(cls, kind: Kind, name: str, rule: FieldRule) -> _Target:
-        where = f"[{kind}.fields] {name}"
+        where = (kind.value, "fields", name)
         is_address = (kind, name) in _ADDRESSES
         pick = sources.value_picker(kind, rule, where, is_address=is_address)
         target = cls(FIELDS[kind].get(name) or Field(name), rule, pick, is_address=is_address)
@@ -280,14 +290,14 @@ class _Target:
             return None
         return first
 
-    def _check_constant(self, value: object, where: str) -> None:
+    def _check_constant(self, value: object, where: Place) -> None:
         notices: list[Notice] = []
         try:
             self.settle(value, notices)
         except RecordRejected as problem:
-            raise ConfigError(f"{where}: the value does not fit: {problem.message}") from None
+            raise RuleRefused(where, f"the value does not fit: {problem.message}") from None
         if notices:
-            raise ConfigError(f"{where}: the value does not fit: {notices[0].message}")
+            raise RuleRefused(where, f"the value does not fit: {notices[0].message}")
 
     def settle(self, raw: object, notices: list[Notice]) -> Value | None:
         """`raw` as this field's type, transformed and no wider than it may be; None if blank."""

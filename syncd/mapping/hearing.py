@@ -12,7 +12,14 @@ from uuid import UUID
 
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import leaving
-from syncd.mapping.contributions import LIVING, Contribution, Listener, find_homes, of_others
+from syncd.mapping.contributions import (
+    LIVING,
+    Contribution,
+    Listener,
+    find_homes,
+    hush,
+    of_others,
+)
 from syncd.mapping.page import Context
 
 
@@ -44,6 +51,7 @@ def _hear(work: Listener, kind: Kind, said: Iterable[Contribution]) -> None:
     heard = [one.heard(kind) for one in said]
     if kind is Kind.USER:
         find_homes(work, (one for one in heard if one.speaks))
+    hush(work, kind, heard)
 
 
 def _is_enough(

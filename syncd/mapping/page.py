@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from syncd.changes import (
+    OUT_OF_SCOPE,
     PERSON,
     RIVALS,
     Action,
@@ -114,6 +115,8 @@ class Page:
     ) -> int:
         """Write the candidate's link; its place in the page."""
         item, clock = candidate.item, way.clock
+        if candidate.link is not None:
+            self._compare_scope(candidate.link, candidate.mapped.in_scope)
         pinned = True if rule == PERSON else None
         if not rule and candidate.link is not None and candidate.link.entity == entity:
             rule = candidate.link.matched_by
@@ -138,6 +141,13 @@ class Page:
             )
         )
         return len(self.out.links) - 1
+
+    def _compare_scope(self, link: LinkFact, in_scope: bool) -> None:
+        was_in_scope = link.note != OUT_OF_SCOPE
+        if in_scope and not was_in_scope:
+            self.out.joined_scope += 1
+        elif was_in_scope and not in_scope and link.entity is not None:
+            self.out.left_scope += 1
 
     def quarantine(
         self,

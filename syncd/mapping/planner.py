@@ -122,14 +122,14 @@ class Planner:
         )
 
     def _compare_quarantine(self, stream: str, keys: list[str], page: Page) -> None:
-        """Leave out what is in quarantine for the same reason; note what healed."""
+        """Leave out what is in quarantine just so; note what healed."""
         stored = self.context.facts.quarantined(stream, keys)
         if not stored:
             return
         aside = {one.key for one in page.out.quarantined}
         page.out.healed += [(stream, key) for key in stored if key not in aside]
         page.out.quarantined = [
-            one for one in page.out.quarantined if stored.get(one.key) != (one.code, one.message)
+            one for one in page.out.quarantined if stored.get(one.key) != one.said
         ]
 
 

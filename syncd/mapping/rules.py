@@ -12,10 +12,18 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from syncd.entities import CUSTOM, FIELDS, MAIN_SITE, Kind
-from syncd.mapping import names, normalize
+from syncd.entities import FIELDS, MAIN_SITE, Kind
+from syncd.mapping import names, normalize, overlay
 
 RULES_VERSION = 1
 """Raise it when the same file begins to mean something else: every stored item is mapped again."""
@@ -23,6 +31,11 @@ RULES_VERSION = 1
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _below(info: ValidationInfo, section: str) -> dict[str, Any] | None:
+    """A section of the mapping that is extended, as a file would say all of it."""
+    return info.context[section] if info.context else None
 
 
 def _listed(value: object) -> object:
@@ -71,33 +84,6 @@ class FieldRule(_Strict):
         return self
 
 
-_SOURCE_KEYS = {"from", "expr", "value"}
-
-
-def _as_table(entry: object) -> object:
-    if entry is True:
-        raise ValueError("`true` is no source; give one, or `false` to leave the field alone")
-    return {"from": entry} if isinstance(entry, (str, list, tuple)) else entry
-
-
-def _laid_over_default(entry: object, default: object) -> object:
-    """An entry that names no source of its own adjusts the default one."""
-    table, base = _as_table(entry), _as_table(default)
-    if isinstance(table, dict) and isinstance(base, dict) and not table.keys() & _SOURCE_KEYS:
-        return {**base, **table}
-    return table
-
-
-def _spelled_flat(entries: dict[str, Any]) -> dict[str, Any]:
-    """`custom.x = …` without quotes is a table in TOML; people mean the field "custom.x"."""
-    flat = dict(entries)
-    if isinstance(nested := flat.pop("custom", None), dict):
-        flat |= {f"{CUSTOM}{name}": entry for name, entry in nested.items()}
-    elif nested is not None:
-        flat["custom"] = nested
-    return flat
-
-
 class _Section(_Strict):
     """What clients, sites and users have in common."""
 
@@ -109,6 +95,12 @@ class _Section(_Strict):
     """Whether the record's own custom fields pass through to the entity's."""
     fields: dict[str, FieldRule] = Field(default_factory=dict, validate_default=True)
     """Complete: the defaults, with the file's entries over them and `false` entries removed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_base(cls, given: object, info: ValidationInfo) -> object:
+        below = _below(info, cls.kind.value)
+        return overlay.section(below, given) if below else given
 
     @field_validator("match", mode="before")
     @classmethod
@@ -128,22 +120,13 @@ class _Section(_Strict):
 
     @field_validator("fields", mode="before")
     @classmethod
-    def _over_the_defaults(cls, given: object) -> object:
+    def _over_the_defaults(cls, given: object, info: ValidationInfo) -> object:
         if not isinstance(given, dict):
             return given
-        defaults = names.DEFAULT_FIELDS[cls.kind]
-        rules: dict[str, Any] = dict(defaults)
-        named: set[str] = set()
-        for name, entry in _spelled_flat(given).items():
-            target = names.target(cls.kind, name)
-            if target in named:
-                raise ValueError(f'"{target}" is given twice, once under another name')
-            named.add(target)
-            rules[target] = _laid_over_default(entry, defaults.get(target))
-        kept = {target: _as_table(entry) for target, entry in rules.items() if entry is not False}
-        if names.REQUIRED not in kept:
-            raise ValueError(f'"{names.REQUIRED}" cannot be removed: a {cls.kind} needs one')
-        return kept
+        below = _below(info, cls.kind.value)
+        return overlay.fields(
+            cls.kind, below["fields"] if below else names.DEFAULT_FIELDS[cls.kind], given
+        )
 
     @field_validator("fields")
     @classmethod
@@ -253,17 +236,6 @@ class GoneRule(_Strict):
         return max((int(clock[1]) for clock in clocks if clock[2] == unit), default=0)
 
 
-def _overlaid(defaults: dict[str, dict[str, Any]], given: object) -> object:
-    """The tables of `given` over those of `defaults`, key by key."""
-    if not isinstance(given, dict):
-        return given
-    changed = {
-        name: {**defaults.get(name, {}), **table} if isinstance(table, dict) else table
-        for name, table in given.items()
-    }
-    return {**defaults, **changed}
-
-
 _DEFAULT_GONE: dict[str, dict[str, Any]] = {
     "disabled": {"action": "deactivate"},
     "deleted": {"action": "deactivate", "release_licenses": True},
@@ -284,8 +256,8 @@ class GoneSection(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _over_the_defaults(cls, given: object) -> object:
-        return _overlaid(_DEFAULT_GONE, given)
+    def _over_the_defaults(cls, given: object, info: ValidationInfo) -> object:
+        return overlay.tables(_below(info, "gone") or _DEFAULT_GONE, given)
 
     @field_validator("access_lost")
     @classmethod
@@ -339,10 +311,10 @@ class LimitsSection(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _over_the_defaults(cls, given: object) -> object:
+    def _over_the_defaults(cls, given: object, info: ValidationInfo) -> object:
         if isinstance(given, dict) and isinstance(share := given.get("errors"), float):
             given = {**given, "errors": {"share": share}}
-        return _overlaid(_DEFAULT_LIMITS, given)
+        return overlay.tables(_below(info, "limits") or _DEFAULT_LIMITS, given)
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -351,16 +323,29 @@ class LimitsSection(_Strict):
 class Mapping(_Strict):
     """The validated content of one mapping file; an empty file is a working mapping."""
 
+    extends: str | None = None
+    """The name of the mapping that this one was laid over."""
     client: ClientSection = Field(default_factory=ClientSection)
     site: SiteSection = Field(default_factory=lambda: SiteSection.model_validate({}))
     user: UserSection = Field(default_factory=UserSection)
     gone: GoneSection = Field(default_factory=lambda: GoneSection.model_validate({}))
     limits: LimitsSection = Field(default_factory=lambda: LimitsSection.model_validate({}))
 
+    @classmethod
+    def over(cls, base: Mapping | None, given: object) -> Mapping:
+        """What a file's content means: laid over the mapping that it extends, if it does."""
+        below = base.model_dump(by_alias=True, exclude={"extends"}) if base else None
+        return cls.model_validate(given, context=below)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_base(cls, given: object, info: ValidationInfo) -> object:
+        return overlay.sections(info.context, given) if info.context else given
+
     @cached_property
     def version(self) -> str:
         """16 hex digits that change with the meaning, not with comments or the order of keys."""
-        # Limits say how much may change at once, not what a record means.
-        content = self.model_dump(mode="json", by_alias=True, exclude={"limits"})
+        # Limits say how much may change at once, not what a record means; nor does a base's name.
+        content = self.model_dump(mode="json", by_alias=True, exclude={"limits", "extends"})
         canonical = json.dumps([RULES_VERSION, content], sort_keys=True)
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()

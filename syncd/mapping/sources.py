@@ -22,12 +22,24 @@ Attributes = dict[str, Any]
 Picker = Callable[[Attributes, Any], object]
 """Takes a source's value from the attributes, or from the record as plain data (for JMESPath)."""
 
+Place = tuple[str, ...]
+"""Where a rule stands in its file: `("user", "fields", "phone")`."""
+
 SIGN_IN_NAME = "user_principal_name"
 """The source that is an address in some directories and a bare login in others."""
 
 
-def value_picker(kind: Kind, rule: FieldRule, where: str, *, is_address: bool = False) -> Picker:
-    """The function that finds the value of a rule; raises ConfigError, which begins with `where`.
+class RuleRefused(ConfigError):
+    """A rule that cannot be made into a function: `location` says which, `message` why."""
+
+    def __init__(self, location: Place, message: str) -> None:
+        super().__init__(f"{'.'.join(location)}: {message}")
+        self.location = location
+        self.message = message
+
+
+def value_picker(kind: Kind, rule: FieldRule, where: Place, *, is_address: bool = False) -> Picker:
+    """The function that finds the value of a rule; raises RuleRefused.
 
     `is_address`: the value has to be an e-mail address.
     """
@@ -44,8 +56,8 @@ def value_picker(kind: Kind, rule: FieldRule, where: str, *, is_address: bool = 
     return picks[0] if len(picks) == 1 else _first_non_blank(picks)
 
 
-def source_picker(kind: Kind, sources: Iterable[str], where: str) -> Picker:
-    """The function that finds the first non-blank of `sources`; raises ConfigError."""
+def source_picker(kind: Kind, sources: Iterable[str], where: Place) -> Picker:
+    """The function that finds the first non-blank of `sources`; raises RuleRefused."""
     return _first_non_blank(_picker(kind, source, where) for source in sources)
 
 
@@ -56,12 +68,12 @@ def names_in(source: str) -> list[str]:
 
 def name_of_last_resort() -> Picker:
     """What a person can be called of whom the mapping's own sources do not tell the name."""
-    full_name = _template(Kind.USER, "{given_name} {family_name}", "name")
+    full_name = _template(Kind.USER, "{given_name} {family_name}", ("name",))
     look_ups = [_look_up("display_name"), full_name, _mailbox, _look_up(SIGN_IN_NAME)]
     return _first_non_blank(look_ups)
 
 
-def _picker(kind: Kind, source: str, where: str) -> Picker:
+def _picker(kind: Kind, source: str, where: Place) -> Picker:
     return _template(kind, source, where) if is_template(source) else _look_up(source)
 
 
@@ -110,23 +122,23 @@ _HOLES = re.compile(r"\{([^{}]*)\}")
 _EMPTY_BRACKETS = re.compile(r"\s*(?:\(\s*\)|\[\s*\])")
 
 
-def _template(kind: Kind, template: str, where: str) -> Picker:
+def _template(kind: Kind, template: str, where: Place) -> Picker:
     """A template such as `{family_name}, {given_name}`; a blank part takes a separator along.
 
     Names are looked up in the record and nowhere else: no attributes, indexes or formats.
     """
     literals, names = _HOLES.split(template)[::2], _HOLES.findall(template)
     if any("{" in literal or "}" in literal for literal in literals):
-        raise ConfigError(f"{where}: a brace in the template is not part of a {{name}}")
+        raise RuleRefused(where, "a brace in the template is not part of a {name}")
     for name in names:
         try:
             check_source(kind, name)
         except ValueError as problem:
-            raise ConfigError(f"{where}: {problem}") from None
+            raise RuleRefused(where, str(problem)) from None
     picks = tuple(map(_look_up, names))
 
     def rendered(record: Attributes, plain: Any) -> str | None:
-        return _joined(literals, [as_text(pick(record, plain), where) for pick in picks])
+        return _joined(literals, [as_text(pick(record, plain), where[-1]) for pick in picks])
 
     return rendered
 
@@ -166,10 +178,10 @@ _NEW_CONTEXT = {"subexpression", "pipe", "index_expression", *_PROJECTIONS}
 """The nodes whose second and later children look at the result of the first, not at the record."""
 
 
-def expression(kind: Kind, text: str, where: str) -> Callable[[Any], Any]:
+def expression(kind: Kind, text: str, where: Place) -> Callable[[Any], Any]:
     """The JMESPath expression `text` over a record as plain data.
 
-    Raises ConfigError for what cannot be parsed, could run for long, or names no field of the
+    Raises RuleRefused for what cannot be parsed, could run for long, or names no field of the
     record: a misspelt name would be null for everybody.
     """
     import jmespath
@@ -178,26 +190,27 @@ def expression(kind: Kind, text: str, where: str) -> Callable[[Any], Any]:
 
     if len(text) > _LONGEST_EXPRESSION:
         limit = f"{_LONGEST_EXPRESSION} characters"
-        raise ConfigError(f"{where}: the expression is longer than {limit}")
+        raise RuleRefused(where, f"the expression is longer than {limit}")
     try:
         with warnings.catch_warnings(action="ignore"):  # `x` for `"x"` is outdated, not wrong
             parsed = jmespath.compile(text)
     except (JMESPathError, ValueError) as problem:
-        raise ConfigError(f"{where}: not a JMESPath expression: {problem}") from None
+        raise RuleRefused(where, f"not a JMESPath expression: {problem}") from None
     except RecursionError:
-        raise ConfigError(f"{where}: the expression is nested too deeply") from None
+        raise RuleRefused(where, "the expression is nested too deeply") from None
     tree: Any = parsed.parsed
     if _depth(tree) > _DEEPEST_EXPRESSION or _copies(tree) > _MOST_COPIES:
-        raise ConfigError(f"{where}: the expression is nested too deeply or has too many lists")
+        raise RuleRefused(where, "the expression is nested too deeply or has too many lists")
     for name in _functions(tree):
         if name not in Functions.FUNCTION_TABLE:
             hint = suggestion(name, Functions.FUNCTION_TABLE)
-            raise ConfigError(f'{where}: JMESPath has no function "{name}"{hint}')
+            raise RuleRefused(where, f'JMESPath has no function "{name}"{hint}')
     known = RECORDS[kind].model_fields.keys()
     for name in _record_names(tree):
         if name not in known:
             hint = suggestion(name, known)
-            raise ConfigError(f'{where}: {RECORDS[kind].__name__} records have no "{name}"{hint}')
+            record = RECORDS[kind].__name__
+            raise RuleRefused(where, f'{record} records have no "{name}"{hint}')
     return parsed.search
 
 
@@ -209,13 +222,14 @@ def plain_data(record: Record) -> Any:
         raise RecordRejected("expression", "extra", "holds what is no plain data") from None
 
 
-def evaluated(search: Callable[[Any], Any], plain: Any, where: str) -> Any:
+def evaluated(search: Callable[[Any], Any], plain: Any, where: Place) -> Any:
     """The result of an expression; raises RecordRejected if it fails on this record."""
     try:
         return search(plain)
     except Exception:  # jmespath lets errors of Python escape: types, recursion, …
-        target = where.rpartition(" ")[2]
-        raise RecordRejected("expression", target, "the expression fails on this record") from None
+        raise RecordRejected(
+            "expression", where[-1], "the expression fails on this record"
+        ) from None
 
 
 def is_true(result: object) -> bool:
@@ -224,7 +238,7 @@ def is_true(result: object) -> bool:
     return is_number or bool(result)
 
 
-def _computed(kind: Kind, text: str, where: str) -> Picker:
+def _computed(kind: Kind, text: str, where: Place) -> Picker:
     search = expression(kind, text, where)
     return lambda _record, plain: evaluated(search, plain, where)
 

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import PERSON, Action, LinkState, Situation, gained_identities
+from syncd.changes import (
+    OUT_OF_SCOPE,
+    PERSON,
+    Action,
+    LinkState,
+    Situation,
+    gained_identities,
+)
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import (
-    OUT_OF_SCOPE,
     SENTENCES,
     Stand,
     Verdict,
@@ -223,7 +229,7 @@ def _place(work: Context, new: Newcomer, named: dict[UUID, Entity], page: Page) 
     """`named`: users whom people named, who tell a client where a record does not."""
     one = new.one
     if not one.mapped.in_scope:
-        page.link(one, None, way=Way(LinkState.SKIPPED, "out of the mapping's scope"))
+        page.link(one, None, way=Way(LinkState.SKIPPED, OUT_OF_SCOPE))
         return None
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, Tie, Tied, Word
+from syncd.changes import Aside, LinkFact, Tie, Tied, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 
@@ -55,8 +55,8 @@ class Facts(Protocol):
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
 
-    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
-        """Of the keys in quarantine: (reason code, message)."""
+    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, Aside]:
+        """What is said of those of the keys that are in quarantine."""
         ...
 
     def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:

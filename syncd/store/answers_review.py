@@ -134,6 +134,12 @@ def named(database: Database, wanted: Wanted) -> list[Record]:
     return database.query(lambda conn: _records(database, conn, query))
 
 
+def again(database: Database, records: Sequence[Record]) -> list[Record]:
+    """Records of one partition and stream as they stand now, in the same order."""
+    places = [one[1:4] for one in records]
+    return database.query(lambda conn: _at(database, conn, places))
+
+
 def _narrowed(query: sa.Select[Any], table: sa.Table, wanted: Wanted) -> sa.Select[Any]:
     c = table.c
     partitions = sa.select(t.partition.c.id)
@@ -147,7 +153,13 @@ def _narrowed(query: sa.Select[Any], table: sa.Table, wanted: Wanted) -> sa.Sele
 def _records(
     database: Database, conn: Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]
 ) -> list[Record]:
-    places = [tuple(row) for row in conn.execute(query)]
+    return _at(database, conn, [(row[0], row[1], row[2]) for row in conn.execute(query)])
+
+
+def _at(
+    database: Database, conn: Connection, places: Sequence[tuple[int, str, str]]
+) -> list[Record]:
+    """The records at (partition, stream, key), in the order of their partitions and streams."""
     partitions = sa.select(t.partition.c.id, t.connection.c.name, t.partition.c.name)
     names = {row[0]: row[1:] for row in conn.execute(partitions.join(t.connection))}
     found = []

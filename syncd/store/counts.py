@@ -182,6 +182,18 @@ def summary(conn: Connection, step: int) -> dict[str, int]:
     return dict(counts)
 
 
+def concerned(conn: Connection, run: int) -> tuple[int, int]:
+    """(users, clients that they are in) that any change of a run is about."""
+    c = t.change.c
+    query = (
+        sa.select(sa.func.count(sa.distinct(c.entity_id)), sa.func.count(sa.distinct(c.client_id)))
+        .join(t.step, t.step.c.id == c.step_id)
+        .where(t.step.c.run_id == run, c.kind == Kind.USER)
+    )
+    users, clients = conn.execute(query).one()
+    return users, clients
+
+
 def plan_digest(conn: Connection, step: int) -> str:
     """A digest of what a step's plan does: equal for equal plans, whatever order and new ids."""
     born = _born(conn, step)

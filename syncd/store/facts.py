@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkFact, LinkState, Verdict, Word
+from syncd.changes import Aside, LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk, licenses, said
@@ -207,14 +207,14 @@ class StoreFacts(Ties):
             )
         }
 
-    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
-        """Of the keys that are in quarantine: (reason code, message)."""
+    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, Aside]:
+        """What is said of those of the keys that are in quarantine."""
         c = t.quarantine.c
-        query = sa.select(c.key, c.code, c.message).where(
+        query = sa.select(c.key, c.code, c.message, c.raw).where(
             c.partition_id == self.partition, c.stream == stream
         )
         return {
-            row[0]: (row[1], row[2])
+            row[0]: (row[1], row[2], row[3])
             for chunk in bulk.chunks(list(keys))
             for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
         }

@@ -21,8 +21,6 @@ from syncd.store.undone import Place, Wanted, taken_back, undo_steps
 
 LASTING = ("apply", "edit", "review", *RETIRING)
 """The modes of runs that change something for good."""
-_READING = ("apply", *RETIRING)
-"""The modes of runs that say what became of a source's records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +179,15 @@ def _float(value: object) -> float | None:
 def written_since(
     database: Database, conn: Connection, step: int, partition: int | None, page: Sequence[Change]
 ) -> set[tuple[str, str]]:
-    """(stream, key) of links of the page's changes that a later sync or retirement wrote, and that
-    no undo gave back since.
+    """(stream, key) of links of the page's changes that a later sync, or a person's word, wrote,
+    and that no undo gave back since.
     """
     c = t.link.c
     query = (
         sa.select(c.stream, c.key)
         .join(t.step, t.step.c.id == c.step_id)
         .join(t.run, t.run.c.id == t.step.c.run_id)
-        .where(c.partition_id == partition, c.step_id > step, t.run.c.mode.in_(_READING))
+        .where(c.partition_id == partition, c.step_id > step, t.run.c.mode.in_(LASTING))
     )
     keys = list({change.key for change in page if change.stream})
     return {

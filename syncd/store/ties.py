@@ -10,20 +10,16 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkState, Tie, Tied
+from syncd.changes import UNDO, LinkState, Tie, Tied
 from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.undone import WrittenLink, taken_from_items
 
 LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
 TELLING = (*LIVING, LinkState.GONE)
 """The states of links that say something about their entity."""
-
-_LAID_ASIDE = sa.and_(t.link.c.digest.is_(None), t.connection.c.state != "active")
-"""What an undo unsettled does not speak until its paused connection is resumed, or another source's
-run would do again what was taken back.
-"""
 
 _ITS_ITEM = sa.and_(
     *(t.link.c[name] == t.item.c[name] for name in ("partition_id", "stream", "key"))
@@ -103,7 +99,7 @@ class Ties:
         query = (
             sa.select(
                 c.entity_id, t.connection.c.name, c.partition_id, c.stream, c.key, c.state, c.note,
-                c.owner, sa.case((_LAID_ASIDE, None), else_=i.raw).label("raw"),
+                c.owner, i.raw, c.step_id, c.digest.is_(None).label("unsettled"),
             )
             .join(t.partition, t.partition.c.id == c.partition_id)
             .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
@@ -118,6 +114,7 @@ class Ties:
             for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
         ]
         held = self._held_items(rows)
+        silent = self._silent(rows)
         return [
             Tied(
                 *row[:5],
@@ -125,9 +122,19 @@ class Ties:
                 row.note,
                 row.owner.partition("/")[0] or row.stream,
                 held.get((row.partition_id, row.owner)) if row.owner else row.raw,
+                silent.get((row.partition_id, row.stream, row.key), frozenset()),
             )
             for row in rows
         ]
+
+    def _silent(self, rows: Sequence[Any]) -> dict[tuple[int, str, str], frozenset[str]]:
+        """By partition, stream and key: the fields of an item that were undone since it came."""
+        links = [
+            WrittenLink(row.partition_id, row.stream, row.key, row.entity_id, row.step_id)
+            for row in rows
+            if row.unsettled and row.state in LIVING
+        ]
+        return taken_from_items(self.database, self.conn, links) if links else {}
 
     def _held_items(self, rows: Sequence[Any]) -> dict[tuple[int, str], bytes]:
         """The items that hold other records than their own, by partition and `stream/key`."""
@@ -166,24 +173,29 @@ class Ties:
         }
 
     def spoken_of_since(self, ids: Collection[UUID], run: int) -> set[UUID]:
-        """Which of the entities a record of another partition says something new of, by a run that
-        was at work since the run `run` began.
+        """Which of the entities a record of another partition says something new of, or does not
+        say any more, by a run that was at work since the run `run` began.
         """
-        r, c = t.run.c, t.link.c
+        r, link, change = t.run.c, t.link.c, t.change.c
         began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
-        query = (
-            sa.select(c.entity_id)
-            .join(t.step, t.step.c.id == c.step_id)
+        since = sa.and_(r.id != run, sa.or_(r.ended_at.is_(None), r.ended_at >= began))
+        written = (
+            sa.select(link.entity_id)
+            .join(t.step, t.step.c.id == link.step_id)
             .join(t.run, r.id == t.step.c.run_id)
-            .where(c.partition_id != self.partition, r.id != run)
-            .where(sa.or_(r.ended_at.is_(None), r.ended_at >= began))
+            .where(link.partition_id != self.partition, since)
+        )
+        undone = (
+            sa.select(change.entity_id)
+            .join(t.step, t.step.c.id == change.step_id)
+            .join(t.run, r.id == t.step.c.run_id)
+            .where(change.rule == UNDO, since)
         )
         return {
             one
             for chunk in bulk.chunks(list(ids))
-            for one in self.conn.execute(
-                query.where(self.database.among(c.entity_id, chunk))
-            ).scalars()
+            for query, entity in ((written, link.entity_id), (undone, change.entity_id))
+            for one in self.conn.execute(query.where(self.database.among(entity, chunk))).scalars()
         }
 
     def _is_alone(self) -> bool:

@@ -202,3 +202,45 @@ def _add_links(
     for chunk in bulk.chunks(list(keys)):
         for step, stream, key in conn.execute(query.where(database.among(h.key, chunk))):
             found.links[undos[step].undone, stream, key] = undos[step].run
+
+
+class WrittenLink(NamedTuple):
+    """A link, and the step that wrote it last."""
+
+    partition: int
+    stream: str
+    key: str
+    entity: UUID
+    step: int
+
+
+def taken_from_items(
+    database: Database, conn: Connection, links: Sequence[WrittenLink]
+) -> dict[tuple[int, str, str], frozenset[str]]:
+    """By partition, stream and key: the fields that undos took back since an item came, while the
+    item still stands as it came. An undo of whole records gives back what stood before, too.
+    """
+    c, s, r = t.change.c, t.step.c, t.run.c
+    query = (
+        sa.select(
+            c.entity_id, c.stream, c.key, c.step_id, c.action, c.after, s.partition_id,
+            s.base_cursor,
+        )
+        .join(t.step, s.id == c.step_id)
+        .join(t.run, r.id == s.run_id)
+        .where(r.mode == "undo", c.rule == UNDO, c.seq < s.applied_seq, t.in_force(t.change))
+    )  # fmt: skip
+    rows = [
+        row
+        for chunk in bulk.chunks(list({one.entity for one in links}))
+        for row in conn.execute(query.where(database.among(c.entity_id, chunk)))
+        if wanted_by(row.base_cursor).fields
+    ]
+    came = {row.step_id: int(row.base_cursor["undoes"]) for row in rows}
+    written = {one[:3]: came.get(one.step, one.step) for one in links}
+    found: dict[tuple[int, str, str], frozenset[str]] = defaultdict(frozenset)
+    for row in rows:
+        record = (row.partition_id, row.stream, row.key)
+        if row.step_id >= written.get(record, row.step_id + 1):
+            found[record] |= effects_of(row.action, row.after)
+    return found

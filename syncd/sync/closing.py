@@ -18,6 +18,17 @@ IN_NO_SOURCE = "users in no source"
 """Among the counts of a run: the active users of the desk whom no source has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What an edit of a mapping comes to: the file that says it, how many users would change, and
+    in how many clients.
+    """
+
+    mapping: str
+    users: int
+    clients: int
+
+
 @dataclass(slots=True)
 class Outcome:
     """How a run ended. `counts`: `create user` -> 12, `read people` -> 900, and so on."""
@@ -31,16 +42,21 @@ class Outcome:
     notices: list[str] = field(default_factory=list)
     holds: list[int] = field(default_factory=list)
     overruns: list[str] = field(default_factory=list)
+    edit: Edit | None = None
+    """Of a plan that was made under another mapping than the configured one."""
 
 
-def close(engine: Engine, run: int) -> Outcome:
-    """Close the run, unless a step of it still waits for its turn; say how it went."""
+def close(engine: Engine, run: int, remark: str = "") -> Outcome:
+    """Close the run, unless a step of it still waits for its turn; say how it went, after `remark`
+    if there is something else to say of it.
+    """
     reach("close.started")
 
     def work(conn: Transaction) -> Outcome:
         outcome = _sum_up(engine, conn, run)
         if outcome.mode == RETIRE and outcome.state == "succeeded":
             _retire_connection(engine, conn, run, outcome)
+        outcome.reason = "; ".join(filter(None, [remark, outcome.reason])) or None
         if outcome.state != "open":
             engine.runs.close_run(
                 conn, run, outcome.state, dict(outcome.counts), outcome.code, outcome.reason

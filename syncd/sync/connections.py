@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncd.connectors.base import Partition
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
 from syncd.store.partitions import RETIRE, RETIRE_PART, RETIRED, RETIRING, PartitionRow
 from syncd.store.runs import ConnectionRow
 from syncd.sync.engine import Engine
-from syncd.sync.flow import Outcome, close, take_over, work_on
-from syncd.sync.reviewing import finish_left_over
+from syncd.sync.flow import Outcome, resume_or_open, walk
 
 
 def pause(engine: Engine, name: str, reason: str, actor: str) -> ConnectionRow:
@@ -70,37 +70,26 @@ def retire(engine: Engine, name: str, actor: str, partition: str | None = None) 
         raise UsageError(f"{name} was never synced, so there is nothing to retire")
     if row.state == RETIRED:
         raise UsageError(f"{name} is retired already: {row.reason}")
-    _finish(engine, row)
+    _finish_retiring(engine, row)
     chosen = [one for one in _chosen(engine, row, partition) if one.state != RETIRED]
     if partition is not None and not chosen:
         raise UsageError(f"{partition} of {name} is retired already")
     mode = RETIRE if partition is None else RETIRE_PART
-
-    def work(conn: Transaction) -> int:
-        run = engine.runs.insert_run(conn, row.id, mode, actor)
-        for one in chosen:
-            engine.runs.add_step(conn, run, one.id)
-        return run
-
-    return _walk(engine, name, engine.runs.opened(work))
+    found = [Partition(one.key, one.name) for one in chosen]
+    run = resume_or_open(engine, row, mode, actor, lambda: found)
+    return _walk(engine, name, run)
 
 
-def _finish(engine: Engine, row: ConnectionRow) -> None:
-    """Bring to its end what an interrupted run left."""
-    finish_left_over(engine, row.name)
+def _finish_retiring(engine: Engine, row: ConnectionRow) -> None:
+    """Bring to its end what an interrupted retirement left."""
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and left[1] in RETIRING:
         _walk(engine, row.name, left[0])
-    else:
-        take_over(engine, row, RETIRE)
 
 
 def _walk(engine: Engine, name: str, run: int) -> Outcome:
     """One partition after the other: what a later one means depends on those before it."""
-    for step in engine.database.query(lambda conn: engine.runs.steps(conn, run)):
-        if step.state == "due":
-            work_on(engine, name, step)
-    return close(engine, run)
+    return walk(engine, name, run, threads=1)
 
 
 def _chosen(engine: Engine, row: ConnectionRow, partition: str | None) -> Sequence[PartitionRow]:

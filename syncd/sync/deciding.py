@@ -60,11 +60,13 @@ def _refuse_outdated(engine: Engine, hold: HoldRow) -> None:
     if step.mode in RETIRING:
         retiring.refuse_outdated(engine, hold, step)
         return
-    meaning = engine.meaning(engine.rules(hold.connection)).hex()
-    cursors = engine.database.query(lambda conn: engine.runs.cursors(conn, hold.partition))
-    moved = {stream: value for stream, (value, _) in cursors.items()} != (step.base_cursor or {})
-    if step.mapping_version != meaning or moved:
-        what = "the source was read further" if moved else "the mapping was edited"
+    rules = engine.rules(hold.connection)
+    cursors = engine.database.query(
+        lambda conn: engine.cursors(conn, hold.connection, rules, hold.partition)
+    )
+    edited = step.mapping_version != engine.meaning(rules).hex()
+    if edited or cursors != (step.base_cursor or {}):
+        what = "the mapping was edited" if edited else "the connection was read further or edited"
         raise UsageError(
             f"{what} after plan {hold.id} was made, so it is no longer what would happen; "
             f"plan again: syncd sync {hold.connection}"

@@ -6,9 +6,10 @@ import gc
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,13 +19,14 @@ from syncd.connectors.base import Connector, Context
 from syncd.entities import Kind
 from syncd.errors import ConfigError
 from syncd.mapping.contributions import Speaker
-from syncd.mapping.fields import Rules, compile_mapping
+from syncd.mapping.fields import RuleRefused, Rules, compile_mapping
 from syncd.mapping.rules import Mapping
 from syncd.settings import ConnectionSettings, Settings
 from syncd.store import migrate
-from syncd.store.database import Database
+from syncd.store.database import Database, Transaction
 from syncd.store.runs import Runs
-from syncd.sync.step import Progress, Report
+from syncd.sync.step import Progress, Reader, Report
+from syncd.toml_file import TomlFile
 
 PATIENCE = 1.25
 """How many leases a transaction may be silent for: by then its work is anybody's."""
@@ -51,6 +53,11 @@ def _silent(_progress: Progress) -> None:
     """Nobody watches."""
 
 
+def _ask_provider(engine: Engine, name: str, _partition: int) -> Reader:
+    """Steps read what the connector reads."""
+    return engine.connector(name)
+
+
 @dataclass(slots=True)
 class Engine:
     """What runs need. `stop`: set it, and every step stops at its next page or batch."""
@@ -60,6 +67,10 @@ class Engine:
     runs: Runs
     report: Report = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    reads: Callable[[Engine, str, int], Reader] = _ask_provider
+    """What a step of a connection, by its name, and a partition, by its id, reads."""
+    proves: bool = True
+    """Whether reads say anything about who is absent, and how long records have been leaving."""
     _speakers: dict[str, Speaker | None] = field(default_factory=dict)
 
     @classmethod
@@ -83,13 +94,11 @@ class Engine:
 
     def rules(self, name: str) -> Rules:
         """The compiled mapping of a connection; ConfigError says what to repair."""
-        chosen = self.settings.connection(name)
-        raw = self.settings.mappings[chosen.mapping]
-        try:
-            mapping = Mapping.model_validate(raw.data)
-        except ValidationError as error:
-            raise raw.explain(error, Mapping) from None
-        return compile_mapping(mapping)
+        return _compiled(self.settings.mappings[self.settings.connection(name).mapping])
+
+    def under(self, name: str, file: Path) -> Engine:
+        """This engine as it were if `file` were the mapping of a connection."""
+        return replace(self, settings=self.settings.under(name, file), _speakers={})
 
     def speaker(self, name: str) -> Speaker | None:
         """How a connection's stored items are understood; None where it is not configured, or not
@@ -103,16 +112,38 @@ class Engine:
                 self._speakers[name] = None
         return self._speakers[name]
 
-    def fingerprint(self, name: str) -> str:
-        """Of the configuration that a cursor was made with: another one voids the cursor."""
+    def fingerprint(self, name: str, rules: Rules) -> str:
+        """Of all that a cursor was made with, what items meant included: anything else voids the
+        cursor, for what did not change since then may mean something else now.
+        """
         chosen: ConnectionSettings = self.settings.connection(name)
-        text = json.dumps([chosen.connector, chosen.config], sort_keys=True, default=str)
+        made_with = [chosen.connector, chosen.config, self.meaning(rules).hex()]
+        text = json.dumps(made_with, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def cursors(self, conn: Transaction, name: str, rules: Rules, partition: int) -> dict[str, str]:
+        """Per stream, the place from which the partition can be read on."""
+        fingerprint = self.fingerprint(name, rules)
+        stored = self.runs.cursors(conn, partition)
+        return {stream: value for stream, (value, made) in stored.items() if made == fingerprint}
 
     def meaning(self, rules: Rules) -> bytes:
         """Of all that decides what an item means: the mapping and whose values stand."""
         text = json.dumps([rules.version, self.settings.precedence], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _compiled(file: TomlFile) -> Rules:
+    """The rules of a mapping file; those of its base come first, so that what is wrong with them is
+    said of the base.
+    """
+    base = _compiled(file.base).mapping if file.base else None
+    try:
+        return compile_mapping(Mapping.over(base, file.data))
+    except ValidationError as error:
+        raise file.explain(error, Mapping) from None
+    except RuleRefused as refused:
+        raise file.error(refused.location, refused.message) from None
 
 
 def match_rules(rules: Rules) -> dict[Kind, tuple[tuple[str, ...], ...]]:

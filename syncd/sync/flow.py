@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from syncd.connectors.base import Connector, Partition
@@ -15,11 +17,11 @@ from syncd.store.partitions import RETIRING
 from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
-from syncd.sync.partitions import MISSING, take_stock
+from syncd.sync.partitions import MISSING, Stocktaking, as_found, take_stock
 from syncd.sync.reviewing import finish_left_over
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
-__all__ = ["Outcome", "close", "sync", "work_on"]
+__all__ = ["Outcome", "close", "resume_or_open", "sync", "walk", "work_on"]
 
 
 def sync(
@@ -33,13 +35,34 @@ def sync(
     _refuse_paused(row)
     connector = engine.connector(name)
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
-    run = _resume_or_open(engine, row, connector, mode, actor)
+
+    def find() -> list[Partition]:
+        _refuse_paused(engine.runs.ensure_connection(name, ""))  # a run that was left may say so
+        return _partitions(engine, name, connector)
+
+    stocktaking = partial(take_stock, remember=mode == "apply")
+    run = resume_or_open(engine, row, mode, actor, find, stocktaking)
+    return walk(engine, name, run, full=full)
+
+
+def walk(
+    engine: Engine,
+    name: str,
+    run: int,
+    *,
+    full: bool = False,
+    remark: str = "",
+    threads: int | None = None,
+) -> Outcome:
+    """Take every due step of an open run through its phases, and close the run. With one thread,
+    one step after the other.
+    """
     reach("run.opened")
     due = _due(engine, run)
-    threads = max(1, min(engine.settings.engine.threads, len(due)))
+    threads = max(1, min(threads or engine.settings.engine.threads, len(due)))
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
-    return close(engine, run)
+    return close(engine, run, remark)
 
 
 def _refuse_paused(row: ConnectionRow) -> None:
@@ -50,19 +73,26 @@ def _refuse_paused(row: ConnectionRow) -> None:
         )
 
 
-def _resume_or_open(
-    engine: Engine, row: ConnectionRow, connector: Connector[Any], mode: str, actor: str
+def resume_or_open(
+    engine: Engine,
+    row: ConnectionRow,
+    mode: str,
+    actor: str,
+    find: Callable[[], Sequence[Partition]],
+    stocktaking: Stocktaking = as_found,
 ) -> int:
-    """The run that a crash left open, or a new one with a step for each partition."""
+    """The run that a crash left open, or a new one with a step for each partition; `find` is asked
+    for those, and may raise, before the run is there; `stocktaking` chooses among them.
+    """
     finish_left_over(engine, row.name)
-    left = take_over(engine, row, mode)
-    if left is not None:
-        return left
-    found = _partitions(engine, row.name, connector)
+    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
+    if left is not None and _take_over(engine, left[0], left[1], mode):
+        return left[0]
+    found = find()
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, row.id, mode, actor)
-        stock = take_stock(engine.runs, conn, row, found, remember=mode == "apply")
+        stock = stocktaking(engine.runs, conn, row, found)
         steps = [engine.runs.add_step(conn, run, partition) for partition in stock.readable]
         if steps:  # the first one tells what is to be said of the run
             counts = {MISSING: stock.missing} if stock.missing else {}
@@ -86,21 +116,8 @@ def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Pa
         raise error from None
 
 
-def take_over(engine: Engine, row: ConnectionRow, mode: str) -> int | None:
-    """The run that another process left open and that is to be gone on with; any other is laid
-    aside. Busy while that process lives.
-    """
-    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
-    if left is None:
-        return None
-    if _goes_on(engine, left[0], left[1], mode):
-        return left[0]
-    if mode not in RETIRING:  # the last thing that it lacked may have been to be retired
-        _refuse_paused(engine.runs.ensure_connection(row.name, ""))
-    return None
-
-
-def _goes_on(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
+def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:
+    """Whether to go on with a run that another process left open; Busy while that one lives."""
     partitions = {one.partition for one in _due(engine, run) if one.partition is not None}
     claimed = [claim(engine, one) for one in sorted(partitions)]  # Busy while somebody works
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from syncd.connectors.base import DEFAULT_PARTITION, Partition
@@ -27,6 +27,16 @@ class Stock:
     readable: list[int] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     missing: int = 0
+
+
+Stocktaking = Callable[[Runs, Transaction, ConnectionRow, Sequence[Partition]], Stock]
+
+
+def as_found(
+    runs: Runs, conn: Transaction, connection: ConnectionRow, found: Sequence[Partition]
+) -> Stock:
+    """All that was found, whatever else is known: nobody asked the source what it lists."""
+    return Stock([runs.ensure_partition(conn, connection.id, *one) for one in found])
 
 
 def take_stock(

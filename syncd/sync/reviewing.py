@@ -8,7 +8,7 @@ in the ledger, and taken back by an undo together with the word.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -35,7 +35,6 @@ from syncd.sync.engine import Engine
 from syncd.sync.rulings import Case, Ledger, Ruling, Verb
 from syncd.sync.settling import resolve_conflicts, settle
 from syncd.sync.step import PAGE_OF_SETTLING, Step
-from syncd.sync.suggesting import chosen, queue
 from syncd.sync.walking import apply_stored, claim, planning_context, prepare, release, work_on
 
 MODE = "review"
@@ -66,37 +65,15 @@ def decide(engine: Engine, ruling: Ruling, cases: Sequence[Case]) -> Answer:
     return answer
 
 
-def choose(
-    engine: Engine, verb: Verb, wanted: Wanted, client: UUID | None
-) -> tuple[list[Case], list[tuple[Record, str]]]:
-    """The cases that a filter finds, and what it finds and must be left, each with why: a record is
-    linked to whom a shared key proves it to be, never to whom it is only like.
-    """
-    if verb is not Verb.LINK:
-        return [Case(one) for one in chosen(engine, wanted, client)], []
-    cases, left = [], []
-    for entry in queue(engine, wanted, client, 0).entries:
-        best, why = entry.best()
-        if best is None:
-            left.append((entry.record, why))
-        else:
-            cases.append(Case(entry.record, best.id))
-    times = Counter((case.record.connection, case.entity) for case in cases)
-    same = {case for case in cases if times[case.record.connection, case.entity] > 1}
-    left += [
-        (case.record, "several of these records would be linked to the same one")
-        for case in cases
-        if case in same
-    ]
-    return [case for case in cases if case not in same], left
-
-
 def _decide(
     engine: Engine, name: str, ruling: Ruling, cases: Sequence[Case], answer: Answer
 ) -> None:
     finish_left_over(engine, name)
-    leases = {one: claim(engine, one) for one in sorted({one.record.partition for one in cases})}
+    leases: dict[int, Lease] = {}
     try:
+        for partition in sorted({case.record.partition for case in cases}):
+            leases[partition] = claim(engine, partition)
+        cases = _as_they_stand(engine, cases)
         accepted = {
             partition: list(_accepted(engine, name, ruling, _of(cases, partition), answer))
             for partition in leases
@@ -112,6 +89,16 @@ def _decide(
         for lease in leases.values():
             release(engine, lease)
     answer.outcomes.append((name, close(engine, run)))
+
+
+def _as_they_stand(engine: Engine, cases: Sequence[Case]) -> list[Case]:
+    """The cases with what stands about their records now that nobody else writes to them."""
+    found = []
+    for partition in dict.fromkeys(case.record.partition for case in cases):
+        for some in _pages(_of(cases, partition)):
+            records = answers_review.again(engine.database, [case.record for case in some])
+            found += [Case(new, case.entity) for new, case in zip(records, some, strict=True)]
+    return found
 
 
 def _of(cases: Sequence[Case], partition: int) -> list[Case]:
@@ -266,8 +253,8 @@ def _new_words(ruling: Ruling, cases: Sequence[Case]) -> dict[tuple[str, str], W
 class _Fates:
     """What the plan makes of records, by stream and key."""
 
-    settled: set[tuple[str, str]] = field(default_factory=set)
-    """Tied to somebody, or ignored."""
+    settled: dict[tuple[str, str], UUID | None] = field(default_factory=dict)
+    """Whom they are tied to; None for nobody: they are ignored."""
     aside: dict[tuple[str, str], str] = field(default_factory=dict)
     """Why they still wait."""
 
@@ -317,9 +304,8 @@ def _plan(step: Step, ruling: Ruling, cases: Sequence[Case]) -> _Fates:
     with step.facts.open():
         for page in step.draft.pages(step.facts.conn):
             settled = (LinkState.ALIVE, LinkState.SKIPPED)
-            fates.settled |= {
-                (one.stream, one.key) for one in page.body.links if one.state in settled
-            }
+            links = [one for one in page.body.links if one.state in settled]
+            fates.settled |= {(one.stream, one.key): one.entity for one in links}
             fates.aside |= {(one.stream, one.key): one.message for one in page.body.quarantined}
     return fates
 
@@ -362,7 +348,7 @@ def _ledger(
         words.stored(database, conn, partition, stream, keys),
         load_entities(database, conn, kind, concerned),
         _given(step, concerned, [(stream, key) for key in keys]) if unties else {},
-        frozenset(key for of, key in fates.settled if of == stream),
+        {key: entity for (of, key), entity in fates.settled.items() if of == stream},
         frozenset(answers_review.raws(database, conn, partition, stream, keys)),
     )
 

@@ -168,8 +168,8 @@ class Ledger(NamedTuple):
     entities: Mapping[UUID, Entity]
     identities: Mapping[UUID, list[list[str]]]
     """What this connection gave to those that are to be untied."""
-    linked: frozenset[str]
-    """Keys that the plan ties to somebody, or ignores."""
+    linked: Mapping[str, UUID | None]
+    """By key whom the plan ties it to, None for nobody: it is ignored."""
     stored: frozenset[str]
     """Keys whose bytes are stored."""
 
@@ -204,15 +204,16 @@ def rule(ruling: Ruling, case: Case, known: Ledger, out: Decisions) -> None:
 
 def _change(ruling: Ruling, case: Case, known: Ledger) -> Change:
     record = case.record
-    entity = known.entities.get(case.entity or record.tied or NOBODY)
+    entity = known.linked.get(record.key) or case.entity or record.tied or NOBODY
     action = Action.UNLINK if ruling.verb is Verb.UNLINK else Action.DECIDE
-    client = entity.client if entity else None
-    if entity and entity.kind is Kind.CLIENT:
-        client = entity.id
+    stored = known.entities.get(entity)
+    client = stored.client if stored else None
+    if record.kind is Kind.CLIENT and entity != NOBODY:
+        client = entity
     change = Change(
         record.kind,
         action,
-        entity.id if entity else NOBODY,
+        entity,
         client,
         record.stream,
         record.key,

@@ -39,7 +39,7 @@ def settle(step: Step) -> None:
 
 def is_proven(step: Step) -> bool:
     """Whether absence from this read may mean anything at all."""
-    return not step.keyless
+    return step.proves and not step.keyless
 
 
 # -- several records, one claim --------------------------------------------------------------------

@@ -5,12 +5,19 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-from syncd.changes import Decisions, Effect, Overrun, Quarantined
-from syncd.connectors.base import Connector, Partition, Stream
+from syncd.changes import (
+    JOINED_SCOPE,
+    LEFT_SCOPE,
+    Decisions,
+    Effect,
+    Overrun,
+    Quarantined,
+)
+from syncd.connectors.base import Deletes, Page, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.page import Context, Item, digests
 from syncd.mapping.planner import Planner
@@ -41,6 +48,20 @@ class Progress(NamedTuple):
 
 
 Report = Callable[[Progress], None]
+
+
+class Reader(Protocol):
+    """What a step reads: a connector, or what stands in for one."""
+
+    def check(self) -> None: ...
+
+    def streams(self) -> list[Stream]: ...
+
+    def deletes(self, stream: Stream, /) -> Deletes: ...
+
+    def read(
+        self, stream: Stream, partition: Partition, cursor: str | None, /
+    ) -> Iterator[Page]: ...
 
 
 @dataclass(slots=True)
@@ -76,7 +97,7 @@ class Step:
     connection: str
     database: Database
     runs: Runs
-    connector: Connector[Any]
+    connector: Reader
     partition: Partition
     lease: Lease
     draft: Draft
@@ -91,6 +112,9 @@ class Step:
     report: Report
     stop: threading.Event
     full: bool = False
+    proves: bool = True
+    """Whether the read says anything about who is absent, and how long records have been leaving.
+    """
     counts: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
     next_cursors: dict[str, str] = field(default_factory=dict)
@@ -132,16 +156,20 @@ class Step:
         if again := sum(1 for one in decisions.changes if one.effects & _RECREATED):
             self.counts[RECREATED] += again
         self.tell([f"{one.stream} {one.key}: {one.message}" for one in decisions.notices])
+        if decisions.left_scope:
+            rule = self.context.rules.mapping.gone.out_of_scope
+            self.counts[f"{LEFT_SCOPE}{rule.action}"] += decisions.left_scope
+        self.counts[JOINED_SCOPE] += decisions.joined_scope
 
     def not_yet_aside(self, stream: str, aside: list[Quarantined]) -> list[Quarantined]:
-        """Those that are not in quarantine for that reason already, and that no person ignores. Ask
-        while facts are open.
+        """Those that are not in quarantine just so already, and that no person ignores. Ask while
+        facts are open.
         """
         if not aside:
             return []
         keys = [one.key for one in aside]
         stored, ignored = self.facts.quarantined(stream, keys), self.facts.ignored(stream, keys)
-        fresh = [one for one in aside if stored.get(one.key) != (one.code, one.message)]
+        fresh = [one for one in aside if stored.get(one.key) != one.said]
         return [one for one in fresh if one.key not in ignored]
 
     def tell(self, notices: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ Suggestions are made when they are asked for, from stored bytes; nothing is link
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from syncd.store import answers, answers_likely, answers_review
 from syncd.store.answers_review import Record, Wanted
 from syncd.store.database import Transaction
 from syncd.sync.engine import Engine
+from syncd.sync.rulings import Case, Verb
 
 MOST_IN_CLIENT = 20_000
 """Users or sites of one client that are compared by name: of more, only what planning found."""
@@ -110,6 +111,31 @@ def chosen(engine: Engine, wanted: Wanted, client: UUID | None) -> Iterator[Reco
             yield from page
         else:
             yield from (one.record for one in adviser.entries(page) if _is_of(one, client))
+
+
+def choose(
+    engine: Engine, verb: Verb, wanted: Wanted, client: UUID | None
+) -> tuple[list[Case], list[tuple[Record, str]]]:
+    """The cases that a filter finds, and what it finds and must be left, each with why: a record is
+    linked to whom a shared key proves it to be, never to whom it is only like.
+    """
+    if verb is not Verb.LINK:
+        return [Case(one) for one in chosen(engine, wanted, client)], []
+    cases, left = [], []
+    for entry in queue(engine, wanted, client, 0).entries:
+        best, why = entry.best()
+        if best is None:
+            left.append((entry.record, why))
+        else:
+            cases.append(Case(entry.record, best.id))
+    times = Counter((case.record.connection, case.entity) for case in cases)
+    same = {case for case in cases if times[case.record.connection, case.entity] > 1}
+    left += [
+        (case.record, "several of these records would be linked to the same one")
+        for case in cases
+        if case in same
+    ]
+    return [case for case in cases if case not in same], left
 
 
 def _is_of(entry: Entry, client: UUID) -> bool:

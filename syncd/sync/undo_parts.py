@@ -113,7 +113,7 @@ def _part(
 
 def _add(part: _Part, change: Change, place: Place, wanted: Wanted, back: TakenBack) -> None:
     names, taken = chosen(change, wanted.fields), back.fields.get(place, {})
-    tied = bool(change.stream) and not wanted.fields
+    tied = bool(change.stream) and change.action is not Action.DECIDE and not wanted.fields
     if not names and wanted.fields:
         return
     part.found = True

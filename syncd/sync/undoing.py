@@ -39,6 +39,11 @@ def undo(engine: Engine, run: int, actor: str, wanted: Wanted = WHOLE) -> Outcom
     if own is None:
         if why := target.refusal():
             raise UsageError(f"run {run} cannot be undone: {why}")
+        if wanted.keep and target.mode == "review":
+            raise UsageError(
+                f"run {run} is what a person said about records: undo it without --keep, and say "
+                "what you want instead, such as syncd review ignore KEY"
+            )
         own = _open(engine, narrowed(engine, target, wanted), actor, wanted)
     else:
         _refuse_another_part(engine, run, own, wanted)

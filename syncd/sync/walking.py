@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from syncd.changes import HEALED
 from syncd.connectors.base import Partition
 from syncd.errors import (
     AuthFailed,
@@ -106,30 +108,29 @@ def prepare(
 ) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     retires, rules = row.mode in RETIRING, _rules(engine, name, row)
-    fingerprint = "" if retires else engine.fingerprint(name)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> tuple[dict[str, str], Partition, int, list[str]]:
+    def start(conn: Transaction) -> tuple[Partition, int, list[str]]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
-        stored = engine.runs.cursors(conn, lease.partition)
-        cursors = {
-            stream: value for stream, (value, made_by) in stored.items() if made_by == fingerprint
-        }
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        notices = engine.runs.notices(conn, row.id)
-        return cursors, Partition(key, shown), connection, notices
+        return Partition(key, shown), connection, engine.runs.notices(conn, row.id)
 
-    cursors, partition, connection, notices = engine.database.transact(start)
+    partition, connection, notices = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     context = planning_context(engine, name, facts, rules)
+    cursors: dict[str, str] = {}
+    if not retires:
+        cursors = engine.database.query(
+            lambda conn: engine.cursors(conn, name, rules, lease.partition)
+        )
     return Step(
         row.id,
         row.run,
         name,
         engine.database,
         engine.runs,
-        retiring.nobody(engine, name) if retires else engine.connector(name),
+        retiring.nobody(engine, name) if retires else engine.reads(engine, name, lease.partition),
         partition,
         lease,
         draft,
@@ -142,6 +143,7 @@ def prepare(
         engine.report,
         engine.stop,
         full or not cursors,
+        engine.proves,
         counts=Counter(row.counts),
         notices=notices,
     )
@@ -224,7 +226,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
         counts={
             **step.counts,
             "overruns": [one.sentence for one in verdict.overruns],
-            "aside": _set_aside(step, conn) if mode == "plan" else [],
+            **(_of_quarantine(step, conn) if mode == "plan" else {}),
         },
         notices=step.notices,
     )
@@ -237,13 +239,21 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
     return state != "due"
 
 
-def _set_aside(step: Step, conn: Transaction) -> list[list[Sequence[str]]]:
-    """What a plan would set aside: its draft goes, this stays to be shown."""
-    return [
-        [one.stream, one.key, one.code, one.message, list(one.fields), one.suggestion]
-        for page in step.draft.pages(conn)
-        for one in page.body.quarantined
-    ][:MOST_NOTICES]
+def _of_quarantine(step: Step, conn: Transaction) -> dict[str, Any]:
+    """What a plan would set aside, and how much it would take out: its draft goes, this stays to be
+    shown.
+    """
+    shown: list[list[Sequence[str]]] = []
+    aside: set[tuple[str, str]] = set()
+    healed: set[tuple[str, str]] = set()
+    for page in step.draft.pages(conn):
+        shown += [
+            [one.stream, one.key, one.code, one.message, list(one.fields), one.suggestion]
+            for one in page.body.quarantined[: MOST_NOTICES - len(shown)]
+        ]
+        aside.update((one.stream, one.key) for one in page.body.quarantined)
+        healed.update(page.body.healed)
+    return {"aside": shown, HEALED: len(healed - aside)}
 
 
 def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
@@ -264,7 +274,7 @@ def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -
         match_rules(rules),
         facts,
         engine.report,
-        "" if retires else engine.fingerprint(name),
+        "" if retires else engine.fingerprint(name, rules),
         careful=row.attempts > 0 or row.phase == "apply",
         stop=engine.stop,
     )

@@ -105,7 +105,7 @@ class WayBack:
         record = (change.stream, change.key)
         creates = change.action is Action.CREATE
         if self.partition is None or not change.stream or change.action is Action.DECIDE:
-            return None
+            return None  # a person's word is about a link, and what came of it is another change
         if looks.back.link(self._place(change)) or (creates and not names):
             return None
         if record in looks.rewritten and not creates:

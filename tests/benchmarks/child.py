@@ -82,6 +82,39 @@ def sync(
     return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
 
 
+EDIT = """\
+extends = "csv"
+[user.fields]
+department = "{department}, {job_title}"
+"""
+"""An edit that changes every user: the most that there can be to plan."""
+
+
+def plan_edit(url: str, file: str, folder: str, stored: bool) -> dict[str, Any]:
+    """Plan what an edit of the mapping would do, from the stored items or from the file."""
+    from syncd import settings
+    from syncd.sync import flow, replanning
+    from syncd.sync.engine import Engine
+    from tests.benchmarks import watching
+
+    os.environ["SYNCD_DATABASE_URL"] = url
+    watching.count_statements()
+    engine = Engine.open(settings.load(_configured(Path(folder), Path(file), CONNECTION)))
+    edited = Path(folder) / "edited.toml"
+    edited.write_text(EDIT, "utf-8")
+    outcome: list[flow.Outcome] = []
+
+    def work() -> None:
+        if stored:
+            outcome.append(replanning.plan_under(engine, CONNECTION, edited, "benchmark"))
+        else:
+            outcome.append(flow.sync(engine.under(CONNECTION, edited), CONNECTION, mode="plan"))
+
+    measured = _measured(work)
+    engine.database.close()
+    return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
+
+
 def _configured(folder: Path, file: Path, connection: str) -> Path:
     """A folder of settings for a combined sheet with the mapping that the connector ships. What
     stands in a sheet of another connection than the first counts before what stands in that.
@@ -117,7 +150,8 @@ def _measured(work: Callable[[], object]) -> dict[str, Any]:
 
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    task.__name__: task for task in (write_sheet, migrate, bare_table, same_rows, keep_rows, sync)
+    task.__name__: task
+    for task in (write_sheet, migrate, bare_table, same_rows, keep_rows, sync, plan_edit)
 }
 
 if __name__ == "__main__":

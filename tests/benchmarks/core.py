@@ -10,6 +10,8 @@ floor says "under"; only a result that is wrong ends with exit code 1.
     first  sync into an empty database
     same   sync again: same content, rows shuffled, file renamed
     some   sync again: 1 % of the users changed, rows shuffled, file renamed
+    reread plan, from the file, under an edited mapping that changes every user
+    replan the same plan, from the stored items: `syncd plan --mapping`
     second sync another connection of the same users, half of them changed in two fields,
            every value of which counts before the first one's, into what a first load left
 """
@@ -31,12 +33,26 @@ from typing import Any
 
 from tests.benchmarks import servers, sheet
 
-CASES = ("R", "W", "first", "same", "some", "second")
+CASES = ("R", "W", "first", "same", "some", "reread", "replan", "second")
+MAPPED = {"replan": {"reread": 1.0}}
+"""Stored items are planned again faster than the file is read again."""
 BOTH = {"second": {"first": 0.5}}
 """Two connections cost at most 1.5 times what their loads cost apart."""
 FLOORS: dict[str, dict[str, dict[str, float]]] = {
-    "sqlite": {"first": {"W": 0.4, "R": 0.06}, "same": {"R": 0.5}, "some": {"R": 0.4}, **BOTH},
-    "postgresql": {"first": {"W": 0.4, "R": 0.08}, "same": {"R": 0.8}, "some": {"R": 0.6}, **BOTH},
+    "sqlite": {
+        "first": {"W": 0.4, "R": 0.06},
+        "same": {"R": 0.5},
+        "some": {"R": 0.4},
+        **MAPPED,
+        **BOTH,
+    },
+    "postgresql": {
+        "first": {"W": 0.4, "R": 0.08},
+        "same": {"R": 0.8},
+        "some": {"R": 0.6},
+        **MAPPED,
+        **BOTH,
+    },
 }
 MILLION = 1_000_000
 MOST_MEMORY = 250
@@ -102,6 +118,8 @@ class Bench:
     folder: Path
     users: int
     limit: int | None = None
+    synced: str = ""
+    """The sheet that the database holds."""
     results: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
 
     def sheet(self, name: str, edits: int = 0, shuffle: int | None = None) -> str:
@@ -114,6 +132,10 @@ class Bench:
     def sync(self, url: str, file: str, *, watched: bool = False, **more: str) -> Result:
         settings = str(self.folder / "settings")
         return _run("sync", url=url, file=file, folder=settings, watched=watched, **more)
+
+    def plan(self, url: str, *, stored: bool) -> Result:
+        settings = str(self.folder / "settings")
+        return _run("plan_edit", url=url, file=self.synced, folder=settings, stored=stored)
 
     def keep(self, case: str, result: Result) -> None:
         print(f"  {self.dialect} {case}: {result['seconds']:.2f} s", file=sys.stderr, flush=True)
@@ -140,6 +162,9 @@ def _measure(bench: Bench, cases: Sequence[str], rounds: int) -> None:
                 _no_change(bench, server, main_url, number if "some" in cases else 0)
             if "some" in cases:
                 _one_percent(bench, server, main_url, number)
+            for case in ("reread", "replan"):
+                if case in cases:
+                    _edited_mapping(bench, server, main_url, case)
             if "second" in cases:
                 _second_source(bench, server)
         server.drop(main_url)
@@ -180,6 +205,7 @@ def _first_load(bench: Bench, server: servers.Server, url: str) -> None:
     file = bench.sheet("people")
     server.settle()
     result = bench.sync(url, file)
+    bench.synced = file
     _expect(bench, "first", result, {"create user": bench.users, "in quarantine": 0})
 
 
@@ -196,7 +222,14 @@ def _one_percent(bench: Bench, server: servers.Server, url: str, number: int) ->
     file = bench.sheet(f"edited-{number}", edits=number + 1, shuffle=2 * number + 2)
     server.settle()
     result = bench.sync(url, file)
+    bench.synced = file
     _expect(bench, "some", result, {"update user": bench.users // 100, "create user": 0})
+
+
+def _edited_mapping(bench: Bench, server: servers.Server, url: str, case: str) -> None:
+    server.settle()
+    result = bench.plan(url, stored=case == "replan")
+    _expect(bench, case, result, {"update user": bench.users, "create user": 0}, "planned")
 
 
 def _second_source(bench: Bench, server: servers.Server) -> None:
@@ -211,9 +244,11 @@ def _second_source(bench: Bench, server: servers.Server) -> None:
     shutil.rmtree(bench.folder / "settings")
 
 
-def _expect(bench: Bench, case: str, result: Result, counts: dict[str, int]) -> None:
+def _expect(
+    bench: Bench, case: str, result: Result, counts: dict[str, int], state: str = "succeeded"
+) -> None:
     found = {name: result["counts"].get(name, 0) for name in counts}
-    if result["state"] != "succeeded" or found != counts:
+    if result["state"] != state or found != counts:
         raise WrongResult(f"{bench.dialect} {case}: {result['state']}, {found} instead of {counts}")
     bench.keep(case, result)
 

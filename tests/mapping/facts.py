@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import LinkFact, LinkState, Tie, Tied, Word
+from syncd.changes import Aside, LinkFact, LinkState, Tie, Tied, Word
 from syncd.entities import Entity, Kind, new_id
 from syncd.records import Identity
 
@@ -124,7 +124,7 @@ class FakeFacts:
             if one.kind is Kind.SITE and one.client in clients and "role" in one.values
         }
 
-    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, tuple[str, str]]:
+    def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, Aside]:
         return {}
 
     def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import Phase, given, note, settings
+from hypothesis import Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
 from syncd import settings as configuration
@@ -41,12 +42,14 @@ from tests.properties.states import contents
 from tests.properties.worlds import Worlds
 
 HISTORIES = int(os.environ.get("SYNCD_TEST_HISTORIES", "0")) or EXAMPLES
+PARTS = 8
+"""Tests that the histories are dealt out to, so that several processes share them."""
 seen_whole = settings(
     settings.get_profile("sameness"),
     phases=[Phase.explicit, Phase.generate],  # a history is short enough to be read as it is
 )
-many = settings(seen_whole, max_examples=HISTORIES or 2000)
-some = settings(seen_whole, max_examples=HISTORIES or 200)
+many = settings(seen_whole, max_examples=(HISTORIES or 2000) // PARTS)
+some = settings(seen_whole, max_examples=(HISTORIES or 200) // PARTS)
 
 # -- histories -------------------------------------------------------------------------------------
 
@@ -273,43 +276,42 @@ def _lives(desk: Desk, history: list[tuple[Any, ...]], last: list[str]) -> None:
     assert contents(database, but=(t.change,)) == before
 
 
-@many
-@given(
-    beginnings,
-    variants,
-    precedence,
-    st.lists(happening, min_size=2, max_size=9),
-    st.permutations(SOURCES),
+lives = given(
+    people=beginnings,
+    mapped=variants,
+    orders=precedence,
+    history=st.lists(happening, min_size=2, max_size=9),
+    last=st.permutations(SOURCES),
 )
-def test_three_sources_come_to_what_the_model_says(
-    worlds: Worlds,
-    people: dict[str, dict[str, Said]],
-    mapped: dict[str, Variant],
-    orders: dict[str, list[str]],
-    history: list[tuple[Any, ...]],
-    last: list[str],
-) -> None:
-    database = worlds.new().database
-    database.clock_offset = timedelta(0)
-    _lives(Desk(database, Model(orders, mapped), people), history, last)
 
 
-@some
-@given(
-    beginnings,
-    variants,
-    precedence,
-    st.lists(happening, min_size=2, max_size=9),
-    st.permutations(SOURCES),
-)
+def _compare(database: Callable[[], Database], part: int, tries: settings) -> Callable[[], None]:
+    """A test of so many histories, other ones for each part."""
+
+    @seed(part + 1000 * random.randrange(10**6) if EXAMPLES else part)
+    @tries
+    @lives
+    def compare(
+        people: dict[str, dict[str, Said]],
+        mapped: dict[str, Variant],
+        orders: dict[str, list[str]],
+        history: list[tuple[Any, ...]],
+        last: list[str],
+    ) -> None:
+        fresh = database()
+        fresh.clock_offset = timedelta(0)
+        _lives(Desk(fresh, Model(orders, mapped), people), history, last)
+
+    return compare
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_three_sources_come_to_what_the_model_says(worlds: Worlds, part: int) -> None:
+    _compare(lambda: worlds.new().database, part, many)()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
 def test_three_sources_come_to_what_the_model_says_on_postgresql(
-    postgres: Callable[[], Engine],
-    people: dict[str, dict[str, Said]],
-    mapped: dict[str, Variant],
-    orders: dict[str, list[str]],
-    history: list[tuple[Any, ...]],
-    last: list[str],
+    postgres: Callable[[], Engine], part: int
 ) -> None:
-    database = postgres().database
-    database.clock_offset = timedelta(0)
-    _lives(Desk(database, Model(orders, mapped), people), history, last)
+    _compare(lambda: postgres().database, part, some)()

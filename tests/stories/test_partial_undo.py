@@ -411,6 +411,19 @@ def test_a_creation_can_go_when_a_part_of_a_later_run_that_changed_it_went(desk:
     assert stays == {"bob": f"it stays: run {second.run} changed it since"}
 
 
+def test_a_link_goes_back_once_whatever_became_of_it_then(desk: Desk) -> None:
+    first = desk.sync([person("Ada"), person("Bob")])
+    second = desk.sync([person("Ada", Title="Head"), person("Bob", Title="Head")])
+    desk.undo(second.run, users=["Ada"])
+    desk.undo(first.run)
+    assert desk.links() == {"ada": "undone", "bob": "alive"}
+
+    desk.undo(second.run)
+
+    assert desk.links() == {"ada": "undone", "bob": "alive"}
+    assert fields(desk, "Bob", "job_title") == [None]
+
+
 def test_the_brake_forgets_only_whom_an_undo_made_active_again(desk: Desk) -> None:
     rows = people(100)
     desk.sync(rows)
@@ -422,6 +435,21 @@ def test_the_brake_forgets_only_whom_an_undo_made_active_again(desk: Desk) -> No
     held = desk.sync(rows[8:])  # 5 left today, 3 leave again: 8 of 10
     assert held.state == "succeeded", held.overruns
     assert desk.sync(rows[11:]).state == "held"
+
+
+def test_the_brake_does_not_forget_leavers_of_whom_only_another_field_went_back(
+    desk: Desk,
+) -> None:
+    rows = people(100)
+    desk.sync(rows)
+    leavers = [person(f"P{number}", Inactive="yes", Title="Gone") for number in range(8)]
+    outcome = desk.sync([*leavers, *rows[8:]])
+    assert outcome.counts["deactivate user"] == 8
+    desk.undo(outcome.run, fields=["title"])
+    desk.resume()
+
+    more = [person(f"P{number}", Inactive="yes") for number in range(8, 11)]
+    assert desk.sync([*leavers, *more, *rows[11:]]).state == "held"
 
 
 # -- nothing to take back --------------------------------------------------------------------------

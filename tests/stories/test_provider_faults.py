@@ -556,6 +556,27 @@ def test_a_tombstone_takes_its_record_out_of_quarantine(desk: Desk, source: Sour
     assert desk.names() == ["Ada"]
 
 
+def test_what_waits_in_quarantine_is_remembered_as_it_was_said_last(
+    desk: Desk, source: Source
+) -> None:
+    """A source that sends only what changed does not say it once more when its client arrives."""
+    source.deletes, source.cursor = Deletes.UNKNOWN, "c1"
+    source.people = [who("Ada"), who("Bob", "cedar", job_title="Clerk")]
+    desk.sync()
+    source.people, source.cursor = [who("Bob", "cedar", job_title="Head")], "c2"
+    outcome = desk.sync()
+    assert desk.quarantine() == {"bob": "unknown_client"}
+    assert outcome.counts["quarantined"] == 1
+    assert desk.sync().counts["quarantined"] == 0  # it says nothing new
+
+    source.organizations.append(raw("cedar", name="Cedar"))
+    source.people = []
+    desk.sync()
+
+    assert desk.quarantine() == {}
+    assert desk.user("Bob").values["job_title"] == "Head"
+
+
 # -- what proves nothing ---------------------------------------------------------------------------
 
 

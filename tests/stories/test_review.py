@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from syncd.connectors.base import Deletes, Page
-from syncd.errors import Busy
+from syncd.errors import Busy, UsageError
 from syncd.store import answers_likely, answers_review, leases
 from syncd.store import tables as t
 from syncd.store.answers_review import Record, Wanted
@@ -64,7 +65,8 @@ def refused(answer: Answer) -> str:
 def picture(desk: Desk) -> dict[str, list[tuple[object, ...]]]:
     """All that is kept, without what any run changes: who wrote it, when, and what is settled."""
     kept = desk.rows(*KEPT)
-    kept["link"] = [(desk.links(), canonical_dump(desk.database).replace('"settled":true', ""))]
+    dump = re.sub('"settled":(true|false)', "", canonical_dump(desk.database))
+    kept["link"] = [(desk.links(), dump)]
     kept["quarantine"] = sorted(desk.quarantine().items())
     kept["item"] = []
     return kept
@@ -211,6 +213,34 @@ def test_a_word_follows_whom_it_names_into_a_merge(desk: Desk) -> None:
     desk.sync([person("Ada"), person("N")])
 
     assert record(desk, "n").tied == ids[2]
+
+
+def test_an_undo_in_parts_takes_the_word_back_with_what_came_of_it(desk: Desk) -> None:
+    desk.sync([person("Ada")])
+    twins = [{**person("Nina"), "Name": name, "Staff no": name.lower()} for name in ("N1", "N2")]
+    desk.sync([person("Ada"), *twins])
+    run = run_of(say(desk, Verb.CREATE, "n1", "n2"))
+
+    desk.undo(run, users=["N1"])
+
+    assert desk.names() == ["Ada", "N2"]
+    assert record(desk, "n1").standing is None
+    assert record(desk, "n2").standing is not None
+    assert desk.quarantine() == {"n1": "shared_key"}
+
+
+def test_what_a_person_said_is_not_undone_with_keep(nina: Desk) -> None:
+    run = run_of(say(nina, Verb.LINK, "nina", whom=nina.user("Nina Hall").id))
+    with pytest.raises(UsageError, match="without --keep"):
+        nina.undo(run, keep=True)
+
+
+def test_an_undo_does_not_tie_again_what_was_untied_since(nina: Desk) -> None:
+    first = run_of(say(nina, Verb.LINK, "nina", whom=nina.user("Nina Hall").id))
+    say(nina, Verb.UNLINK, "nina")
+    nina.undo(first)
+    assert nina.links()["nina"] == "unlinked"
+    assert nina.quarantine() == {"nina": "unlinked"}
 
 
 # -- create ----------------------------------------------------------------------------------------
@@ -629,6 +659,16 @@ def test_a_tombstone_ends_the_waiting_of_an_unlinked_record(desk: Desk, source: 
     assert desk.quarantine() == {}
 
 
+def test_what_a_sync_did_since_the_record_was_looked_at_counts(nina: Desk) -> None:
+    seen = record(nina, "nina")
+    hall = nina.user("Nina Hall").id
+    run_of(say(nina, Verb.LINK, "nina", whom=hall))
+
+    answer = reviewing.decide(nina.engine, Ruling(Verb.IGNORE, "max"), [Case(seen)])
+
+    assert "it is linked to Nina" in refused(answer)
+
+
 def test_a_decision_waits_for_nobody_and_says_that_a_sync_runs(desk: Desk) -> None:
     desk.sync([person("Ada")])
     partition = record(desk, "ada").partition
@@ -741,7 +781,7 @@ def test_many_are_linked_only_where_a_key_proves_whom(desk: Desk) -> None:
     codes = {"cid": "exists_locally", "dee": "exists_locally", "dee2": "exists_locally"}
     assert desk.quarantine() == {**codes, "bob2": "ambiguous_user"}
 
-    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(stream="people"), None)
+    cases, left = suggesting.choose(desk.engine, Verb.LINK, Wanted(stream="people"), None)
 
     assert [(case.record.key, case.entity) for case in cases] == [("cid", desk.user("Cid").id)]
     why = {one.key: told for one, told in left}
@@ -759,7 +799,7 @@ def test_nobody_is_linked_by_a_name_alone(desk: Desk, source: Source) -> None:
     desk.sync()
     assert desk.quarantine()["acme2"] == "same_name"
 
-    cases, left = reviewing.choose(desk.engine, Verb.LINK, Wanted(code="same_name"), None)
+    cases, left = suggesting.choose(desk.engine, Verb.LINK, Wanted(code="same_name"), None)
 
     assert cases == []
     assert [why for _, why in left] == ["no key proves whom it is"]

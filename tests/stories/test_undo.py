@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from syncd.connectors.base import Deletes, Page
 from syncd.entities import Kind
 from syncd.errors import UsageError
+from syncd.store import answers_runs
 from syncd.store import tables as t
 from syncd.store.history import Undoable
 from syncd.store.runs import StepRow
@@ -282,6 +283,70 @@ def test_an_edit_by_hand_can_be_undone(desk: Desk) -> None:
     assert desk.connection_state()[0] == "active"
     desk.sync([person("Ada", Title="Head")])
     assert desk.user("Ada").values["job_title"] == "Head"
+
+
+def test_a_word_that_another_took_the_place_of_is_left_alone(desk: Desk) -> None:
+    desk.sync([person("Ada", Title="Head")])
+    edit = desk.set("Ada", title="Head")
+    desk.set("Ada", title="Countess")
+
+    undone = desk.undo(edit.run)
+
+    assert (undone.state, undone.code) == ("partial", "stale")
+    assert desk.user("Ada").values["overrides"] == {"job_title": "Countess"}
+
+
+def test_a_word_that_was_released_since_is_gone_and_the_value_before_it_comes_back(
+    desk: Desk,
+) -> None:
+    desk.sync([person("Zoe")])
+    desk.add_user("Acme", name="Hand")
+    before = desk.user("Hand").values
+    edit = desk.set("Hand", title="Countess")
+    editing.release(desk.engine, Kind.USER, desk.user("Hand").id, ["title"], "boss")
+    assert desk.user("Hand").values["job_title"] == "Countess"
+
+    assert desk.undo(edit.run).state == "succeeded"
+
+    assert desk.user("Hand").values == before
+
+
+def test_a_user_added_by_hand_whom_a_source_has_since_stays(desk: Desk) -> None:
+    desk.sync([person("Zoe")])
+    made = desk.add_user("Acme", name="Ada", email="ada@acme.example")
+    desk.sync([person("Zoe"), person("Ada")])
+
+    desk.undo(made.run)
+
+    assert desk.names() == ["Ada", "Zoe"]
+
+
+def test_what_was_taken_back_in_part_is_in_the_history(desk: Desk) -> None:
+    desk.sync([person("Ada", Title="Clerk", Department="Sales")])
+    outcome = desk.sync([person("Ada", Title="Head", Department="Board")])
+    desk.set("Ada", title="Countess")
+    undone = desk.undo(outcome.run)
+
+    asked = answers_runs.Asked(entity=desk.user("Ada").id, limit=1)
+    [newest] = answers_runs.changes(desk.database, asked)
+
+    assert (newest.run, newest.status) == (undone.run, "partly done")
+    assert newest.after == {"department": "Sales"}
+    assert undone.counts["update user"] == undone.counts["stale"] == 1
+
+
+def test_the_site_of_a_moved_user_stays_one_of_its_client(desk: Desk) -> None:
+    desk.sync([*people(5), person("Zoe", "Bolt", Site="Hall")])
+    bolt = [person("P0", "Bolt", Site="Hall"), person("Zoe", "Bolt", Site="Hall")]
+    held = desk.sync([*people(4, first=1), *bolt])
+    desk.approve(held.holds[0])
+    bolt = [person("P0", "Bolt", Site="Tower"), person("Zoe", "Bolt", Site="Hall")]
+    desk.sync([*people(4, first=1), *bolt])
+
+    undone = desk.undo(held.run)
+
+    assert (desk.user("P0").client, desk.user("P0").site) == ("Bolt", "Tower")
+    assert undone.code == "stale"
 
 
 def test_a_user_added_by_hand_can_be_undone(desk: Desk) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from syncd.entities import Kind
 from syncd.errors import UsageError
 from syncd.store import tables as t
-from syncd.sync import connections, flow
+from syncd.sync import connections, editing, flow
 from syncd.sync.flow import Outcome
 from tests.stories.desk import CSV, Desk, Row, person
 
@@ -175,3 +176,123 @@ def test_one_user_of_one_source_goes_back_and_the_other_source_is_left_alone(two
     assert phone(two, "Bob") == ("1234568", PEOPLE)
     assert ties(two)[2, "bob"] == "undone"
     assert ties(two)[1, "bob"] == "alive"
+
+
+# -- while the source that was undone in part is paused, the others go on --------------------------
+
+
+def again(desk: Desk, **more: object) -> None:
+    """The first source has something to say of Ada."""
+    outcome = desk.sync([person("Ada", Phone="1111111", **more)])
+    assert outcome.state == "succeeded", outcome
+
+
+def told_twice(desk: Desk, before: Row, after: Row) -> Outcome:
+    """The first source has Ada; the second one says one thing of her, then another."""
+    desk.sync([person("Ada", Phone="1111111")])
+    phones(desk, [before])
+    return phones(desk, [after])
+
+
+def test_a_value_that_a_source_got_back_is_its_word_until_it_is_resumed(two: Desk) -> None:
+    outcome = told_twice(two, person("Ada", Phone="2222222"), person("Ada", Phone="7654321"))
+
+    two.undo(outcome.run, fields=["phone"])
+    again(two, Title="Head")
+
+    assert phone(two, "Ada") == ("2222222", PHONES)
+    assert two.user("Ada").values["job_title"] == "Head"
+    connections.resume(two.engine, PHONES, "boss")
+    flow.sync(two.engine, PHONES)
+    assert phone(two, "Ada") == TAKEN
+
+
+def test_what_became_blank_again_stays_blank(two: Desk) -> None:
+    outcome = told_twice(two, person("Ada"), person("Ada", Notes="odd", Department="Sales"))
+
+    two.undo(outcome.run, fields=["notes"])
+    again(two, Title="Head")
+
+    values = two.user("Ada").values
+    assert (values.get("notes"), values["department"]) == (None, "Sales")
+
+
+def test_a_site_that_was_given_back_stays(two: Desk) -> None:
+    outcome = told_twice(two, person("Ada", Site="Hall"), person("Ada", Site="Tower"))
+
+    two.undo(outcome.run, fields=["site"])
+    again(two, Title="Head")
+
+    assert two.user("Ada").site == "Hall"
+
+
+def test_a_move_that_was_taken_back_is_not_made_again_by_another_source(two: Desk) -> None:
+    two.sync([person("Ada", Phone="1111111"), person("Zoe", "Bolt"), person("Kim")])
+    rows = [person("Ada"), person("Zoe", "Bolt")]
+    phones(two, rows)
+    held = phones(two, [{**person("Ada"), "Client": "Bolt"}, person("Zoe", "Bolt")])
+    two.approve(held.holds[0])
+    assert two.user("Ada").client == "Bolt"
+
+    two.undo(held.run, fields=["client"])
+    outcome = two.sync([person("Ada", Title="Head"), person("Zoe", "Bolt"), person("Kim")])
+
+    assert outcome.state == "succeeded", outcome
+    assert (two.user("Ada").client, two.user("Ada").values["job_title"]) == ("Acme", "Head")
+
+
+def test_who_is_active_again_is_not_deactivated_by_the_run_of_another_source(two: Desk) -> None:
+    two.precedence += f'"user.active" = ["{PHONES}"]\n'
+    two.reload()
+    outcome = told_twice(two, person("Ada", Inactive="no"), person("Ada", Inactive="yes"))
+    assert not two.user("Ada").active
+
+    two.undo(outcome.run, fields=["active"])
+    again(two, Title="Head")
+
+    assert two.user("Ada").active
+    connections.resume(two.engine, PHONES, "boss")
+    flow.sync(two.engine, PHONES)
+    assert not two.user("Ada").active
+
+
+def test_two_fields_that_went_back_one_after_the_other_stay_back(two: Desk) -> None:
+    two.precedence += f'"user.active" = ["{PHONES}"]\n'
+    two.reload()
+    before = person("Ada", Phone="2222222", Inactive="no")
+    outcome = told_twice(two, before, person("Ada", Phone="7654321", Inactive="yes"))
+
+    two.undo(outcome.run, fields=["phone"])
+    two.undo(outcome.run, fields=["active"])
+    again(two, Title="Head")
+
+    assert phone(two, "Ada") == ("2222222", PHONES)
+    assert two.user("Ada").active
+
+
+@pytest.mark.parametrize("fields", [["phone"], []])
+def test_the_whole_of_a_record_gives_back_what_it_said_before(two: Desk, fields: list[str]) -> None:
+    outcome = told_twice(two, person("Ada", Phone="2222222"), person("Ada", Phone="7654321"))
+
+    if fields:
+        two.undo(outcome.run, fields=fields)
+    two.undo(outcome.run)
+    two.set("Ada", phone="5555555")
+    editing.release(two.engine, Kind.USER, two.user("Ada").id, ["phone"], "boss")
+
+    assert phone(two, "Ada") == ("2222222", PHONES)
+
+
+def test_a_value_that_only_changed_its_owner_goes_back_to_the_one_before(two: Desk) -> None:
+    two.sync([person("Ada", Phone="1234567")])
+    outcome = phones(two, [person("Ada", Phone="1234567")])
+    assert phone(two, "Ada") == ("1234567", PHONES)
+
+    undone = two.undo(outcome.run, fields=["phone"])
+
+    assert undone.state == "succeeded"
+    assert phone(two, "Ada") == HAND
+    with pytest.raises(UsageError, match="took it back already"):
+        two.undo(outcome.run, fields=["phone"])
+    assert two.undo(outcome.run).state == "succeeded"
+    assert phone(two, "Ada") == HAND

@@ -244,14 +244,12 @@ class Target:
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database = t.link, self.database
         columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
-        rows = [(*self._link_row(one), bool(one.pinned)) for one in new]
-        bulk.insert(database, conn, table, columns, rows)
+        made = [(*self._link_row(one), bool(one.pinned)) for one in new]
+        bulk.insert(database, conn, table, columns, made)
         self._remember(conn, old)
         key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
         bulk.update(database, conn, table, LINK_COLUMNS, key_last)
-        pins = [one for one in old if one.pinned is not None]
-        pinned = [[one.pinned, self.partition, one.stream, one.key] for one in pins]
-        bulk.update(database, conn, table, ("pinned",), pinned)
+        words.pin(database, conn, self.partition, old)
         none = [[None, self.partition, one.stream, one.key] for one in unsettled]
         bulk.update(database, conn, table, ("digest",), none)
         self._items(conn, new, old)

@@ -82,8 +82,8 @@ def trim_undoing(
             continue  # there is nothing to leave out, or nothing to save: it is stale as a whole
         for values in (change.before, change.after):
             for name in fields:
-                values.pop(name, None)
-                values.get(OVERRIDES, {}).pop(name, None)
+                for side in (values, values.get(OWNERS, {}), values.get(OVERRIDES, {})):
+                    side.pop(name, None)
         trimmed[place] = f"{', '.join(fields)} changed since"
     return trimmed
 

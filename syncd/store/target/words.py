@@ -16,8 +16,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import ASIDE, DECISION, PINNED, Change
-from syncd.store import said
+from syncd.changes import ASIDE, DECISION, PINNED, Change, LinkWrite
+from syncd.store import bulk, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 
@@ -68,6 +68,15 @@ def _same(one: Said | None, other: Said | None) -> bool:
     if one is None or other is None:
         return one is other
     return all(one.get(name) == other.get(name) for name in _COMPARED)
+
+
+def pin(
+    database: Database, conn: Connection, partition: int | None, links: Sequence[LinkWrite]
+) -> None:
+    """Pin stored links, or take the pin off, where that is said of them."""
+    chosen = [one for one in links if one.pinned is not None]
+    rows = [[one.pinned, partition, one.stream, one.key] for one in chosen]
+    bulk.update(database, conn, t.link, ("pinned",), rows)
 
 
 def write(
