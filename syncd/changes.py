@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntFlag, StrEnum
+from enum import IntFlag, StrEnum, unique
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,6 +16,10 @@ than the one whose run it is; or where nothing but the owner of an equal value c
 """
 OVERRIDES = "@overrides"
 """In `before` and `after` of a change: {field: value that a person set, null for none}."""
+LICENSES = "licenses"
+"""In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
+`before`, of those that it gives back.
+"""
 UNDO = "undo"
 """The rule of a change that takes another one back."""
 DECISION = "@decision"
@@ -71,6 +75,7 @@ class Action(StrEnum):
     DECIDE = "decide"  # a person's word about a record; what comes of it are changes of their own
 
 
+@unique
 class Effect(IntFlag):
     """What else a change does that a guard counts. A stored number: bits never change meaning."""
 
@@ -80,6 +85,7 @@ class Effect(IntFlag):
     REVIVES = 4  # a retired entity comes back
     RECREATED = 8  # a new entity for a record whose key another, gone record had
     DECIDED = 16  # a person said so, whoever else has its keys
+    LICENSE_RELEASE = 32  # a user leaves, and their licenses are free for others
 
 
 class Verdict(StrEnum):
@@ -163,6 +169,16 @@ def gained_identities(change: Change) -> list[list[str]]:
 def lost_identities(change: Change) -> list[list[str]]:
     """(issuer, subject) of each identity that a change takes from its user."""
     return change.before.get("identities") or []
+
+
+def released_licenses(change: Change) -> list[list[Any]]:
+    """[pool, count] of the licenses that a change takes from its user."""
+    return change.after.get(LICENSES) or []
+
+
+def returned_licenses(change: Change) -> list[list[Any]]:
+    """[pool, count] of the licenses that a change gives back to its user."""
+    return change.before.get(LICENSES) or []
 
 
 class LinkFact(NamedTuple):

@@ -18,6 +18,7 @@ from syncd.cli import (
     exits,
     explaining,
     gaps,
+    gone_places,
     leavers,
     reviewing,
     setup,
@@ -47,6 +48,8 @@ for _panel, _commands in _PANELS.items():
         app.command(rich_help_panel=_panel)(_command)
 app.command(rich_help_panel="Sync")(syncing.resume)
 setup.connections.command("resume")(syncing.resume)
+setup.connections.command("retire")(syncing.retire)
+reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
 app.add_typer(reviewing.review, name="review", rich_help_panel="Ask")
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,11 @@ def plain(value: Any) -> str:
     if isinstance(value, datetime):
         return moment(value)
     return " ".join(clean(str(value)).split())
+
+
+def typed(key: str) -> str:
+    """A key as a shell takes it."""
+    return f"-- {shlex.quote(key)}" if key.startswith("-") else shlex.quote(key)
 
 
 def quoted(value: Any, width: int = 60) -> str:

@@ -11,6 +11,7 @@ from syncd.changes import (
     HEALED,
     JOINED_SCOPE,
     LEFT_SCOPE,
+    LICENSES,
     OVERRIDES,
     OWNERS,
     PINNED,
@@ -143,6 +144,15 @@ def change_lines(change: ChangeLine) -> Iterator[str]:
     yield f"{_action(change)} {change.kind}  {who(change)}: {plain(change.reason)}"
     for field, before, after in fields(change):
         yield f"    {field}: {quoted(before)} -> {quoted(after)}"
+    for verb, side in (("releases", change.after), ("gives back", change.before)):
+        if pools := side.get(LICENSES):
+            yield f"    {verb} {_licenses(pools)}"
+
+
+def _licenses(pools: Sequence[tuple[str, int]]) -> str:
+    """`3 licenses: Office, Visio (2)`."""
+    names = [plain(name) if count == 1 else f"{plain(name)} ({count})" for name, count in pools]
+    return f"{some(sum(count for _, count in pools), 'license')}: {', '.join(names)}"
 
 
 def _action(change: ChangeLine) -> str:
@@ -182,7 +192,7 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
             yield told, before, after
         elif name == OWNERS:
             yield from _new_owners(change)
-        else:
+        elif name != LICENSES:
             yield name, change.before.get(name), change.after.get(name)
 
 

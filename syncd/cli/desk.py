@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from syncd.cli import describe, exits, finding, session
-from syncd.cli.console import as_json, more, say, table, talk
+from syncd.cli.console import as_json, more, say, some, table, talk
 from syncd.cli.groups import Searchable
 from syncd.cli.session import Actor, AsJson, InClient, Limit, whoever
 from syncd.entities import Kind
@@ -206,6 +206,28 @@ def release_user(
     _release(context, Kind.USER, who, client, fields, actor)
 
 
+@clients.command("deactivate")
+def deactivate_client(context: typer.Context, who: Reference, *, actor: Actor = "") -> None:
+    """Make a client inactive by hand: none of its users can sign in, and none is rewritten."""
+    _deactivate(context, Kind.CLIENT, who, None, actor)
+
+
+@sites.command("deactivate")
+def deactivate_site(
+    context: typer.Context, who: Reference, *, client: InClient = None, actor: Actor = ""
+) -> None:
+    """Make a site inactive by hand: none of its users can sign in, and none is rewritten."""
+    _deactivate(context, Kind.SITE, who, client, actor)
+
+
+@users.command("deactivate")
+def deactivate_user(
+    context: typer.Context, who: Reference, *, client: InClient = None, actor: Actor = ""
+) -> None:
+    """Make a user inactive by hand; it stays so, whatever the sources say."""
+    _deactivate(context, Kind.USER, who, client, actor)
+
+
 @users.command("add")
 def add_user(
     context: typer.Context,
@@ -224,7 +246,7 @@ def add_user(
         owner = finding.one(engine.database, Kind.CLIENT, client).id
         home = finding.one(engine.database, Kind.SITE, site, owner).id if site else None
         outcome = editing.add_user(engine, owner, _assigned(values), actor or whoever(), home)
-        _say_done(engine, outcome)
+        say_done(engine, outcome)
 
 
 def _set(
@@ -240,7 +262,24 @@ def _set(
     assigned = _assigned(values)
     with session.of(context).engine() as engine:
         entity = _meant(engine.database, kind, who, client)
-        _say_done(engine, editing.set_values(engine, kind, entity, assigned, actor or whoever()))
+        say_done(engine, editing.set_values(engine, kind, entity, assigned, actor or whoever()))
+
+
+def _deactivate(
+    context: typer.Context, kind: Kind, who: str, client: str | None, actor: str
+) -> None:
+    from syncd.store import answers_gone
+    from syncd.sync import editing
+
+    with session.of(context).engine() as engine:
+        entity = _meant(engine.database, kind, who, client)
+        inactive = {"active": "no"}
+        outcome = editing.set_values(engine, kind, entity, inactive, actor or whoever())
+        if kind is not Kind.USER:
+            users = answers_gone.active_users(engine.database, kind, entity)
+            talk(f"{some(users, 'active user')} of it cannot sign in as long as it is inactive")
+        talk(f"to give that back to the sources: syncd {kind}s release {entity} active")
+        say_done(engine, outcome)
 
 
 def _release(
@@ -255,7 +294,7 @@ def _release(
 
     with session.of(context).engine() as engine:
         entity = _meant(engine.database, kind, who, client)
-        _say_done(engine, editing.release(engine, kind, entity, fields or [], actor or whoever()))
+        say_done(engine, editing.release(engine, kind, entity, fields or [], actor or whoever()))
 
 
 def _meant(database: Database, kind: Kind, who: str, client: str | None) -> UUID:
@@ -277,7 +316,8 @@ def _assigned(values: list[str]) -> dict[str, Any]:
     return assigned
 
 
-def _say_done(engine: Engine, outcome: Outcome) -> None:
+def say_done(engine: Engine, outcome: Outcome) -> None:
+    """Show what an edit changed, and end the command with its exit code."""
     from syncd.store import answers_runs
 
     asked = answers_runs.Asked(run=outcome.run, limit=0)

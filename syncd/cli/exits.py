@@ -63,7 +63,9 @@ _OF_ERRORS: tuple[tuple[tuple[type[SyncdError], ...], Exit], ...] = (
 _UNREACHABLE = frozenset(
     kind.code for kinds, code in _OF_ERRORS if code is Exit.UNREACHABLE for kind in kinds
 )
-_INCOMPLETE = frozenset({"quarantine", "stale", "rejected", "read_nobody"})
+_INCOMPLETE = frozenset(
+    {"quarantine", "stale", "rejected", "read_nobody", "partitions_missing", "not_retired"}
+)
 """Codes of partial runs that did all they could; any other means that a part of the run failed."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncd.cli import describe, exits, finding, session
-from syncd.cli.console import more, plain, say, some, talk
+from syncd.cli.console import more, plain, say, some, talk, typed
 from syncd.cli.exits import Exit
 from syncd.cli.groups import Searchable
 from syncd.cli.session import Actor, whoever
@@ -20,7 +20,6 @@ from syncd.cli.waiting import (
     WithCode,
     client_of,
     list_review,
-    typed,
     wanted_by,
 )
 from syncd.errors import UsageError

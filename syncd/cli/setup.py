@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syncd.cli import exits, session
-from syncd.cli.console import as_json, say, table, talk
+from syncd.cli import exits, finding, session
+from syncd.cli.console import as_json, say, some, table, talk
 from syncd.cli.exits import Exit
 from syncd.cli.groups import Searchable
 from syncd.cli.session import Actor, AsJson, Session, whoever
@@ -36,7 +36,7 @@ TEMPLATES = (
 )
 """What `init` writes; a wheel holds them as package data, a source tree as config/."""
 
-connections = typer.Typer(cls=Searchable, help="List connections, pause or resume one.")
+connections = typer.Typer(cls=Searchable, help="List connections; pause, resume or retire one.")
 Connection = Annotated[str, typer.Argument(metavar="CONNECTION")]
 
 
@@ -91,22 +91,25 @@ def check(
     """Check settings, mappings and database, and whether each source can be read."""
     done = [_tried(what, work) for what, work in _checks(session.of(context), name)]
     if json:
-        as_json(checks=[{"what": what, "problem": problem} for what, problem, _ in done])
+        names = ("what", "problem", "note")
+        as_json(checks=[dict(zip(names, one[:3], strict=True)) for one in done])
     else:
-        for what, problem, _ in done:
-            say(f"bad  {what}: {problem}" if problem else f"ok   {what}")
+        for what, problem, note, _ in done:
+            said = [part for part in (what, problem, note) if part]
+            say(f"{'bad ' if problem else 'note' if note else 'ok  '} {': '.join(said)}")
     raise typer.Exit(exits.worst(code for *_, code in done))
 
 
-def _tried(what: str, work: Callable[[], object]) -> tuple[str, str | None, Exit]:
+def _tried(what: str, work: Callable[[], str | None]) -> tuple[str, str | None, str | None, Exit]:
+    """(what, what is wrong, what should be known all the same, exit code) of one check."""
     try:
-        work()
+        note = work()
     except SyncdError as error:
-        return what, str(error), exits.of_error(error)
-    return what, None, Exit.DONE
+        return what, str(error), None, exits.of_error(error)
+    return what, None, note, Exit.DONE
 
 
-def _checks(used: Session, name: str | None) -> Iterator[tuple[str, Callable[[], object]]]:
+def _checks(used: Session, name: str | None) -> Iterator[tuple[str, Callable[[], str | None]]]:
     """What there is to check, each thing once those before it were."""
     from syncd.sync.engine import Engine
 
@@ -116,13 +119,33 @@ def _checks(used: Session, name: str | None) -> Iterator[tuple[str, Callable[[],
     yield f"database {settings.database.safe_url()}", lambda: _check_database(engine)
     for one in [name] if name else settings.connections:
         settings.connection(one)
-        yield f"{one}: mapping", partial(engine.rules, one)
+        yield f"{one}: mapping", partial(_check_mapping, engine, one)
         yield f"{one}: source", partial(_check_source, engine, one)
     engine.database.close()
 
 
-def _check_source(engine: Engine, name: str) -> None:
+def _check_mapping(engine: Engine, name: str) -> None:
+    engine.rules(name)
+
+
+def _check_source(engine: Engine, name: str) -> str | None:
     engine.connector(name).check()
+    return _note_unlisted(engine, name)
+
+
+def _note_unlisted(engine: Engine, name: str) -> str | None:
+    """What should be known of a source that can be read; nothing while the database cannot."""
+    from syncd.store import answers_partitions
+
+    try:
+        gone = answers_partitions.unlisted(engine.database, name)
+    except SyncdError:  # the line about the database says what is wrong with it
+        return None
+    if not gone:
+        return None
+    return (
+        f"{some(len(gone), 'partition')} not listed any more: syncd connections partitions {name}"
+    )
 
 
 def _check_database(engine: Engine) -> None:
@@ -142,12 +165,13 @@ def _check_database(engine: Engine) -> None:
 @connections.command("list")
 def list_connections(context: typer.Context, *, json: AsJson = False) -> None:
     """List the configured connections, and how their last runs went."""
-    from syncd.store import answers_runs
+    from syncd.store import answers_partitions, answers_runs
 
     with session.of(context).engine() as engine:
         used = {one.name: one for one in answers_runs.connections(engine.database)}
+        partitions = answers_partitions.counted(engine.database)
         configured = engine.settings.connections
-    lines = []
+    lines: list[dict[str, Any]] = []
     for name in sorted({*configured, *used}):
         stored, chosen = used.get(name), configured.get(name)
         lines.append(
@@ -162,16 +186,48 @@ def list_connections(context: typer.Context, *, json: AsJson = False) -> None:
                 "last_at": stored.last_at if stored else None,
                 "quarantined": stored.quarantined if stored else 0,
                 "waiting": stored.waiting if stored else 0,
+                "partitions": partitions.get(name, {}),
             }
         )
     if json:
         as_json(connections=lines)
         return
     headings = ("name", "connector", "state", "last_run", "last_state", "last_at", "quarantined")
-    table(headings, [[line[heading] for heading in headings] for line in lines])
+    cells = [
+        [*(line[heading] for heading in headings), _told(line["partitions"])] for line in lines
+    ]
+    table((*headings, "partitions"), cells)
     for line in lines:
-        if line["state"] == "paused":
-            talk(f"{line['name']} is paused: {line['reason']}")
+        if line["state"] in ("paused", "retired"):
+            talk(f"{line['name']} is {line['state']}: {line['reason']}")
+        if line["partitions"].get("unlisted"):
+            how = f"syncd connections partitions {line['name']}"
+            talk(f"{line['name']} has partitions that are not listed any more: {how}")
+
+
+def _told(partitions: Mapping[str, int]) -> str:
+    """`12, 2 unlisted, 1 retired`; nothing where there is nothing to tell apart."""
+    others = [f"{count} {state}" for state, count in partitions.items() if state != "listed"]
+    total = sum(partitions.values())
+    return ", ".join([str(total), *sorted(others)]) if total > 1 or others else ""
+
+
+@connections.command("partitions")
+def list_partitions(context: typer.Context, name: Connection, *, json: AsJson = False) -> None:
+    """List the partitions of a connection, and which of them the source lists no more."""
+    from syncd.store import answers_partitions
+
+    with session.of(context).engine() as engine:
+        finding.known_connection(engine, name)
+        found = answers_partitions.partitions(engine.database, name)
+    if json:
+        as_json(partitions=found)
+        return
+    headings = ("key", "name", "state", "last_run", "last_state", "last_at", "users")
+    table(headings, [[getattr(one, heading) for heading in headings] for one in found])
+    for one in found:
+        if one.waiting is not None:
+            talk(f"plan {one.waiting} of {one.name} waits for a decision: syncd review")
 
 
 @connections.command("pause")

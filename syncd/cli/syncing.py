@@ -1,4 +1,4 @@
-"""plan, sync, approve, reject, undo, resume: what makes changes, or says which it would make."""
+"""plan, sync, approve, reject, undo, resume, retire: what makes changes, or says which it would."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ FIRST = 20
 """Changes that are listed unless all are asked for."""
 
 Name = Annotated[str | None, typer.Argument(metavar="[CONNECTION]", show_default="all of them")]
+Connection = Annotated[str, typer.Argument(metavar="CONNECTION")]
+Partition = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PARTITION]",
+        show_default="all of it",
+        help="A key or name, as in `syncd connections partitions`.",
+    ),
+]
 Everything = Annotated[bool, typer.Option("--all", help="List every change.")]
 Full = Annotated[bool, typer.Option("--full", help="Read everything, not only what changed.")]
 Waiting = Annotated[int, typer.Argument(metavar="PLAN", help="The number of a plan, or its run.")]
@@ -161,18 +170,39 @@ def _wanted(
     )
 
 
+def retire(
+    context: typer.Context,
+    name: Connection,
+    partition: Partition = None,
+    *,
+    json: AsJson = False,
+    actor: Actor = "",
+) -> None:
+    """Say that a connection is gone for good, or one partition of it: all of its records count as
+    gone. A plan that makes many leave waits for a decision, as ever.
+    """
+    from syncd.sync import connections
+
+    answer = _Answer(json=json)
+    with session.of(context).working_engine() as engine:
+        outcome = connections.retire(engine, name, actor or whoever(), partition)
+        answer.add(engine, name, outcome)
+    answer.end()
+
+
 def resume(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="CONNECTION")],
+    name: Connection,
+    partition: Partition = None,
     *,
     actor: Actor = "",
 ) -> None:
-    """Let a paused connection sync again."""
+    """Let a connection that was paused or retired sync again, or read a retired partition again."""
     from syncd.sync import connections
 
     with session.of(context).engine() as engine:
         paused = connections.waiting(engine, name)
-        row = connections.resume(engine, name, actor or whoever())
+        row = connections.resume(engine, name, actor or whoever(), partition)
     say(f"{row.name} is {row.state}")
     if paused.reason:
         talk(f"it was paused: {paused.reason}")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
-from syncd.cli import finding, session
+from syncd.cli import finding, gone_places, session
 from syncd.cli.advice import advice
-from syncd.cli.console import as_json, more, plain, say, talk
+from syncd.cli.console import as_json, more, plain, say, talk, typed
 from syncd.cli.session import AsJson, Limit
 from syncd.entities import Kind
 from syncd.errors import UsageError
@@ -49,7 +48,9 @@ def list_review(
     limit: Limit = 50,
     json: AsJson = False,
 ) -> None:
-    """Show what waits for a person: held plans, records set aside, and whom each may be."""
+    """Show what waits for a person: held plans, records set aside and whom each may be, and clients
+    and sites that no source has any more.
+    """
     from syncd.store import answers_likely
     from syncd.sync import suggesting
 
@@ -65,12 +66,14 @@ def list_review(
             hints = answers_likely.recreated(engine.database, wanted)
             hints = [one for one in hints if owner in (None, one.client)]
         queue = suggesting.queue(engine, wanted, owner, limit)
+        gone = gone_places.found(engine.database, connection, code, owner, stream, limit)
     if json:
         as_json(
             holds=holds,
             quarantine=[_entry_data(one) for one in queue.entries],
             quarantined=queue.total,
             recreated=hints,
+            gone=gone.lines,
         )
         return
     for hold in holds:
@@ -79,8 +82,9 @@ def list_review(
         _say_entry(entry)
     for hint in hints:
         _say_hint(hint)
+    gone_places.say_gone(gone)
     more(len(queue.entries), queue.total, "--limit 0 shows all")
-    if not holds and not queue.entries and not hints:
+    if not holds and not queue.entries and not hints and not gone.lines:
         narrowed = any((connection, code, client, stream))
         talk("nothing waits for a person" + (" that fits this filter" if narrowed else ""))
 
@@ -131,11 +135,6 @@ def _commands(entry: Entry) -> dict[str, str]:
     if aside and aside.code in MATCHING and not homeless:
         made["create"] = f"syncd review create {key}"
     return {**made, "ignore": f"syncd review ignore {key}"}
-
-
-def typed(key: str) -> str:
-    """A key as a shell takes it."""
-    return f"-- {shlex.quote(key)}" if key.startswith("-") else shlex.quote(key)
 
 
 def _command_lines(commands: dict[str, str]) -> Iterator[str]:

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from syncd.changes import OUT_OF_SCOPE, Action, LinkState
+from syncd.changes import OUT_OF_SCOPE, Action, Effect, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.fields import Mapped, Rules
-from syncd.mapping.rules import GoneRule
-from syncd.mapping.values import Precedence
+from syncd.mapping.rules import GoneRule, Mapping
+from syncd.mapping.values import Difference, Precedence
 
-ABSENT, DELETED, DISABLED = "absent", "deleted", "disabled"
+ABSENT, DELETED, DISABLED, RETIRED = "absent", "deleted", "disabled", "retired"
 
 SENTENCES = {
     ABSENT: "a complete read did not mention it",
     DELETED: "the source says it was deleted",
+    RETIRED: "a person retired its source",
     DISABLED: "the source says it is disabled",
     OUT_OF_SCOPE: "the mapping's scope does not include it any more",
 }
@@ -37,16 +38,24 @@ class Stand(Enum):
 
 
 class Verdict(NamedTuple):
-    """What a record means, and for a leaving one why."""
+    """What a record means, for a leaving one why, and whether its rule releases licenses."""
 
     connection: str
     stand: Stand
     reason: str = ""
+    releases: bool = False
 
 
-def rule_for(rules: Rules, reason: str) -> GoneRule:
-    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope."""
-    rule: GoneRule = getattr(rules.mapping.gone, reason)
+_EMPTY = Mapping()
+"""What is meant by a connection that is not configured any more."""
+
+
+def rule_for(rules: Rules | None, reason: str) -> GoneRule:
+    """The mapping's rule for one reason: disabled, deleted, absent or out_of_scope; that of absent
+    for who is retired, by a person's word and so without any clock.
+    """
+    gone = (rules.mapping if rules else _EMPTY).gone
+    rule: GoneRule = getattr(gone, ABSENT if reason == RETIRED else reason)
     return rule
 
 
@@ -70,10 +79,16 @@ def verdict(one: Contribution) -> Verdict:
 
 
 def _gone(connection: str, rules: Rules | None, reason: str, kept: Stand) -> Verdict:
-    known = rules is not None and reason in SENTENCES
-    if known and rules and rule_for(rules, reason).action == "deactivate":
-        return Verdict(connection, Stand.LEAVES, reason)
+    known = reason in SENTENCES and (rules is not None or reason == RETIRED)
+    rule = rule_for(rules, reason) if known else None
+    if rule is not None and rule.action == "deactivate":
+        return leaves(connection, reason, rule)
     return Verdict(connection, kept, reason)
+
+
+def leaves(connection: str, reason: str, rule: GoneRule) -> Verdict:
+    """The word of a record whose rule takes the user away."""
+    return Verdict(connection, Stand.LEAVES, reason, rule.release_licenses)
 
 
 def decide(
@@ -97,6 +112,18 @@ def decide(
     if Stand.ACTIVE in stands or back:
         return Action.REACTIVATE, "it is active in the source"
     return None
+
+
+def deactivate(diff: Difference, verdicts: Sequence[Verdict], precedence: Precedence) -> None:
+    """Take the user away, as these verdicts say; and their licenses, where a rule says so."""
+    diff.set("active", True, False)
+    diff.effects |= release(verdicts, precedence)
+
+
+def release(verdicts: Sequence[Verdict], precedence: Precedence) -> int:
+    """The effect of taking the user away on their licenses: one rule that frees them is enough."""
+    going = (one for one in _decisive(verdicts, precedence) if one.stand is Stand.LEAVES)
+    return int(Effect.LICENSE_RELEASE) if any(one.releases for one in going) else 0
 
 
 def why_kept(user: Entity, verdicts: Sequence[Verdict]) -> str:

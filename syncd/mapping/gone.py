@@ -7,24 +7,31 @@ had from here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import (
+    ABSENT,
     DELETED,
+    RETIRED,
     SENTENCES,
     Stand,
     Verdict,
+    deactivate,
     decide,
+    leaves,
+    release,
     rule_for,
     verdict,
     why_kept,
 )
 from syncd.mapping.clocks import Clock, tick, waits
-from syncd.mapping.contributions import Contribution
+from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.hearing import others_of
 from syncd.mapping.homes import Known, set_home, with_homes
+from syncd.mapping.licenses import name_released
 from syncd.mapping.page import Context, Page
 from syncd.mapping.values import Difference, difference
 
@@ -37,6 +44,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
     ids = {link.entity for link in links if link.entity}
     stored = work.facts.entities(kind, ids) if ids else {}
     others = others_of(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    _let_go(work, others)
     leavers = []
     for link in links:
         entity = stored.get(link.entity) if link.entity else None
@@ -51,8 +59,20 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
         with_homes(work, [(user, said) for _, user, said in leavers]),
         strict=True,
     ):
-        deleted = link.state is LinkState.MISSED and link.note == DELETED
-        _plan_user(work, link, known, DELETED if deleted else reason, page)  # more than absent
+        deleted = link.state is LinkState.MISSED and link.note == DELETED  # says more than absent
+        why = DELETED if deleted and reason == ABSENT else reason
+        _plan_user(work, link, known, why, page)
+    name_released(work.facts, page.out.changes)
+
+
+def _let_go(work: Context, others: Mapping[UUID, Sequence[Contribution]]) -> None:
+    """Have records that are retired together with these say nothing any more."""
+    if not work.retiring:
+        return
+    for said in others.values():
+        for one in said:
+            if one.place[0] in work.retiring and one.state in LIVING:
+                one.state, one.reason = LinkState.GONE, RETIRED
 
 
 def _plan_place(
@@ -78,8 +98,10 @@ def _speaking(others: Sequence[Contribution]) -> bool:
 def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: Page) -> None:
     user, rule = known.user, rule_for(work.rules, reason)
     verdicts = [verdict(one) for one in known.said]
-    clock = tick(link, reason, rule, work.now)
-    own = Verdict(work.precedence.connection, Stand.LEAVES, reason)
+    clock = _at_once(reason, work.now)
+    if reason != RETIRED:
+        clock = tick(link, reason, rule, work.now)
+    own = leaves(work.precedence.connection, reason, rule)
     if rule.action != "deactivate" or not user.active:
         own = own._replace(stand=Stand.SILENT)
     elif not clock.due:
@@ -94,7 +116,7 @@ def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: P
     action, sentence = Action.GONE, f"{SENTENCES[reason]}; {kept}"
     if decided:  # the rule of another source may be what takes the user away now
         action, sentence = Action.DEACTIVATE, SENTENCES[reason]
-        diff.set("active", True, False)
+        deactivate(diff, [*verdicts, own], work.precedence)
     if "client" in diff.after:
         action = Action.MOVE
     change = _change("people", link, user, action, sentence, reason, diff)
@@ -117,7 +139,8 @@ def _wait(
     change = -1
     if decide(known.user, verdicts, work.precedence):
         sentence = f"{SENTENCES[reason]}, {waits(rule_for(work.rules, reason), clock)}"
-        miss = _change("people", link, known.user, Action.MISS, sentence, reason, Difference())
+        diff = Difference(effects=release(verdicts, work.precedence))
+        miss = _change("people", link, known.user, Action.MISS, sentence, reason, diff)
         change = page.change(miss)
     _mark("people", link, LinkState.MISSED, reason, change, page, work.now, clock)
 
@@ -153,6 +176,11 @@ def _change(
     )
 
 
+def _at_once(reason: str, now: float) -> Clock:
+    """Where nothing is waited for: the first miss is enough, and a person's word is none."""
+    return Clock(0 if reason == RETIRED else 1, now, now, due=True, ticked=True)
+
+
 def _mark(
     stream: str,
     link: LinkFact,
@@ -163,7 +191,7 @@ def _mark(
     now: float,
     clock: Clock | None = None,
 ) -> None:
-    clock = clock or Clock(1, now, now, due=True, ticked=True)
+    clock = clock or _at_once(reason, now)
     page.out.links.append(
         LinkWrite(
             stream,

@@ -31,13 +31,16 @@ class Limits(Protocol):
     def site_move(self) -> Limit: ...
     @property
     def key_change(self) -> Limit: ...
+    @property
+    def license_release(self) -> Limit: ...
 
 
 @dataclass(slots=True)
 class ClientCounts:
     """What a plan does to the users of one client. `active`, `total`: before the plan.
 
-    `leaving` counts first misses too; `left_today` what applied plans deactivated in 24 hours.
+    `leaving` counts first misses too; `left_today` what applied plans deactivated in 24 hours;
+    `releasing` licenses that leavers hold, of `assigned` ones.
     """
 
     client: str
@@ -49,6 +52,8 @@ class ClientCounts:
     moving: int = 0
     site_moves: int = 0
     key_changes: int = 0
+    releasing: int = 0
+    assigned: int = 0
 
 
 def allowed(limit: Limit, scope: int) -> int:
@@ -100,6 +105,9 @@ def _of_client(limits: Limits, one: ClientCounts) -> Iterator[Overrun]:
     if one.key_changes > (most := allowed(limits.key_change, one.total)):
         what = "users would change a field that they are matched by"
         yield _over("key_changes", one.client, one.key_changes, most, what)
+    if one.releasing > (most := allowed(limits.license_release, one.assigned)):
+        what = f"of {one.assigned} assigned licenses would be released"
+        yield _over("license_releases", one.client, one.releasing, most, what)
 
 
 def _of_all(

@@ -180,6 +180,7 @@ class Context:
     """What all planning of one step shares. `now`: seconds since the epoch, by the database.
 
     `speakers`: how other connections' stored items are understood. `partition`: the step's own.
+    `retiring`: partitions whose records are gone by a person's word, whatever is stored of them.
     """
 
     rules: Rules
@@ -188,6 +189,7 @@ class Context:
     now: float
     speakers: Speakers = _nobody
     partition: int = 0
+    retiring: frozenset[int] = frozenset()
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:

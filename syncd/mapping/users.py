@@ -16,11 +16,22 @@ from syncd.changes import (
     gained_identities,
 )
 from syncd.entities import Entity, Kind
-from syncd.mapping.active import SENTENCES, Stand, decide, leaving, rule_for, verdict
+from syncd.mapping.active import (
+    SENTENCES,
+    Stand,
+    Verdict,
+    deactivate,
+    decide,
+    leaving,
+    release,
+    rule_for,
+    verdict,
+)
 from syncd.mapping.clocks import tick, waits
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.hearing import together
 from syncd.mapping.homes import Known, set_home, with_homes
+from syncd.mapping.licenses import name_released
 from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import (
     Candidate,
@@ -55,6 +66,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
         _plan_linked(work, linked, page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
+    name_released(work.facts, page.out.changes)
 
 
 # -- people who are linked -------------------------------------------------------------------------
@@ -81,7 +93,7 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff)
     course = _course(work, one, known)
-    action, reason = _told(match, diff, course)
+    action, reason = _told(work, match, diff, course)
     news = diff or match.rule or course.decided or _came_back(one)
     if not news:
         return page.link(one, user.id, way=course.way) if _is_new(one, course.way) else None
@@ -94,15 +106,19 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     return page.link(one, user.id, page.change(change), rule=match.rule, way=course.way)
 
 
-def _told(match: Match, diff: Difference, course: _Course) -> tuple[Action, str]:
+def _told(work: Context, match: Match, diff: Difference, course: _Course) -> tuple[Action, str]:
     """What the change is, and why. A move is a move, whatever else it is: guards hold every one."""
-    if course.decided and course.decided[0] is not Action.MISS:
-        action, reason = course.decided
-        diff.set("active", action is Action.DEACTIVATE, action is Action.REACTIVATE)
+    action, reason = course.decided or (None, "")
+    if action is Action.DEACTIVATE:
+        deactivate(diff, course.verdicts, work.precedence)
+    elif action is Action.REACTIVATE:
+        diff.set("active", False, True)
+    elif action is Action.MISS:
+        diff.effects |= release(course.verdicts, work.precedence)
     moved = "the source names another client for this person"
     if "client" in diff.after:
-        leaves = course.decided and course.decided[0] is not Action.MISS
-        return Action.MOVE, f"{moved}, and {reason}" if leaves else moved
+        stays = action in (None, Action.MISS)
+        return Action.MOVE, moved if stays else f"{moved}, and {reason}"
     if course.decided:
         return course.decided
     return Action.UPDATE, match.reason if match.rule else "the source says so"
@@ -118,6 +134,7 @@ class _Course:
 
     decided: tuple[Action, str] | None
     way: Way
+    verdicts: Sequence[Verdict]
 
 
 def _course(work: Context, one: Candidate, known: Known) -> _Course:
@@ -126,16 +143,16 @@ def _course(work: Context, one: Candidate, known: Known) -> _Course:
     decided = decide(user, verdicts, work.precedence, mine if _returns(one, user) else None)
     reason = leaving(one.mapped)
     if reason is None or verdicts[-1].stand is not Stand.LEAVES or not user.active:
-        return _Course(decided, Way(LinkState.ALIVE, reason or ""))
+        return _Course(decided, Way(LinkState.ALIVE, reason or ""), verdicts)
     rule = rule_for(work.rules, reason)
     clock = tick(one.link, reason, rule, work.now)
     if clock.due:
-        return _Course(decided, Way(LinkState.ALIVE, reason))
+        return _Course(decided, Way(LinkState.ALIVE, reason), verdicts)
     way = Way(LinkState.LEAVING, reason, clock)
     if decided and clock.ticked:
         sentence = f"{SENTENCES[reason]}, {waits(rule, clock)}"
-        return _Course((Action.MISS, sentence), way)
-    return _Course(None, way)
+        return _Course((Action.MISS, sentence), way, verdicts)
+    return _Course(None, way, verdicts)
 
 
 def _returns(one: Candidate, user: Entity) -> bool:

@@ -49,6 +49,10 @@ class Facts(Protocol):
         """Whom the records at these places (partition, stream, key) are tied to."""
         ...
 
+    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+        """[pool (hex), count] of the licenses that each user holds; nobody who holds none."""
+        ...
+
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
 
     def quarantined(self, stream: str, keys: Collection[str]) -> dict[str, Aside]:

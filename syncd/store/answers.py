@@ -290,7 +290,7 @@ def _by_reference(conn: Connection, kind: Kind, reference: str, client: UUID | N
     query = sa.select(table.c.id).where(sa.not_(table.c.retired))
     if client is not None and kind is not Kind.CLIENT:
         query = query.where(table.c.client_id == client)
-    if (given := _as_id(reference)) and (
+    if (given := as_id(reference)) and (
         found := conn.execute(query.where(table.c.id == given)).scalar()
     ):
         return [found]
@@ -314,7 +314,8 @@ def _by_path(conn: Connection, reference: str) -> list[UUID]:
     return found
 
 
-def _as_id(reference: str) -> UUID | None:
+def as_id(reference: str) -> UUID | None:
+    """The id that a text is, if it is one."""
     try:
         return UUID(reference)
     except ValueError:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from syncd.changes import Action, Effect
 from syncd.entities import Kind
+from syncd.store import licenses
 from syncd.store import tables as t
 from syncd.store.bulk import chunks, json_text
 from syncd.store.database import Database
@@ -25,7 +26,10 @@ RECREATED = "perhaps re-created"
 
 @dataclass(slots=True)
 class UserCounts:
-    """What a plan does to the users of one client; `active` and `total` before the plan."""
+    """What a plan does to the users of one client; `active` and `total` before the plan.
+
+    `releasing` counts licenses, of `assigned` ones in the client.
+    """
 
     client: str = ""
     active: int = 0
@@ -36,6 +40,8 @@ class UserCounts:
     moving: int = 0
     site_moves: int = 0
     key_changes: int = 0
+    releasing: int = 0
+    assigned: int = 0
 
 
 def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts]:
@@ -51,26 +57,29 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
             _count(c.action == Action.MOVE),
             _count(c.effects.op("&")(int(Effect.SITE_MOVE)) != 0),
             _count(c.effects.op("&")(int(Effect.KEY_CHANGE)) != 0),
+            _count(licenses.releases(c)),
         )
         .where(c.step_id == step, c.kind == Kind.USER, _matters(c))
         .group_by(c.client_id)
     )
-    for client, creating, leaves, moving, site_moves, key_changes in conn.execute(query):
+    for client, creating, leaves, moving, site_moves, key_changes, releasing in conn.execute(query):
         one = counts[client]
         one.creating, one.leaving, one.moving = creating, leaves, moving
-        one.site_moves, one.key_changes = site_moves, key_changes
+        one.site_moves, one.key_changes, one.releasing = site_moves, key_changes, releasing
     if not counts:
         return []
     _add_present(database, conn, counts)
     if any(one.leaving for one in counts.values()):
         _add_left_today(database, conn, step, counts)
+    if any(one.releasing for one in counts.values()):
+        _add_licenses(database, conn, step, counts)
     return [one for client, one in sorted(counts.items(), key=lambda pair: str(pair[0]))]
 
 
 def _matters(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
     """Changes that some guard counts; most are plain updates, of no interest to any."""
     actions = (Action.CREATE, Action.DEACTIVATE, Action.MISS, Action.MOVE)
-    effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE)
+    effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE | Effect.LICENSE_RELEASE)
     return sa.or_(c.action.in_(actions), c.effects.op("&")(effects) != 0)
 
 
@@ -88,6 +97,17 @@ def _add_present(database: Database, conn: Connection, counts: dict[UUID, UserCo
             counts[client].total, counts[client].active = total, active
         for client, name in conn.execute(names.where(database.among(t.client.c.id, ids))):
             counts[client].client = name
+
+
+def _add_licenses(
+    database: Database, conn: Connection, step: int, counts: dict[UUID, UserCounts]
+) -> None:
+    """How many licenses go, where it was known only how many users lose any."""
+    for client, count in licenses.to_be_released(conn, step).items():
+        if client is not None:
+            counts[client].releasing = count
+    for client, count in licenses.assigned(database, conn, list(counts)).items():
+        counts[client].assigned = count
 
 
 def _add_left_today(

@@ -17,7 +17,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Action, Decisions, LinkWrite, Quarantined, creates, gained_identities
+from syncd.changes import (
+    Action,
+    Decisions,
+    LinkWrite,
+    Quarantined,
+    creates,
+    gained_identities,
+)
 from syncd.entities import Kind
 from syncd.store import bulk, unsaying
 from syncd.store import tables as t
@@ -205,32 +212,6 @@ class Draft:
     def of(self, step: int) -> Draft:
         """The draft of another step."""
         return Draft(self.database, step)
-
-    def misses(self, conn: Connection) -> set[int]:
-        """The places of all drafted misses: leavers whose clock still runs."""
-        c = t.change.c
-        query = sa.select(c.seq).where(c.step_id == self.step, c.action == Action.MISS)
-        return set(conn.execute(query).scalars())
-
-    def make_deactivations(self, conn: Connection, seqs: Collection[int], addition: str) -> None:
-        """Turn drafted misses into deactivations, and say so in their reason."""
-        c = t.change.c
-        here = c.step_id == self.step
-        for chunk in bulk.chunks(sorted(seqs)):
-            query = sa.select(c.seq, c.reason, c.before, c.after)
-            for seq, reason, before, after in conn.execute(
-                query.where(here, self.database.among(c.seq, chunk))
-            ).all():
-                conn.execute(
-                    sa.update(t.change)
-                    .where(here, c.seq == seq)
-                    .values(
-                        action=Action.DEACTIVATE,
-                        reason=reason + addition,
-                        before={**before, "active": True},
-                        after={**after, "active": False},
-                    )
-                )
 
     # -- reading back ------------------------------------------------------------------------------
 

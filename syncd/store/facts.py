@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import Aside, LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk, said
+from syncd.store import bulk, licenses, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
@@ -49,6 +49,7 @@ class StoreFacts(Ties):
         self.new_words: dict[tuple[str, str], Word] = {}
         """By stream and key: what a person says just now, to be stored with this plan."""
         self._has_words: dict[str, bool] = {}
+        self._licensed: bool | None = None
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -187,6 +188,12 @@ class StoreFacts(Ties):
             )
             if (identity := Identity(row[0], row[1])) in identities
         }
+
+    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+        """The licenses that users hold; whether there are any at all is asked once."""
+        if self._licensed is None:
+            self._licensed = licenses.are_there(self.conn)
+        return licenses.held(self.database, self.conn, users) if self._licensed else {}
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The main and holding sites of the clients."""

@@ -16,9 +16,10 @@ from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.partitions import RETIRING
 from syncd.store.undone import Place, Wanted, taken_back, undo_steps
 
-LASTING = ("apply", "edit", "review")
+LASTING = ("apply", "edit", "review", *RETIRING)
 """The modes of runs that change something for good."""
 
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import OVERRIDES, Action
+from syncd.changes import LICENSES, OVERRIDES, Action
+from syncd.store import licenses
 from syncd.store import tables as t
 from syncd.store.answers import short_labels
 from syncd.store.database import Database
@@ -26,6 +27,9 @@ def with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]
     }
     if OVERRIDES in told:
         told[OVERRIDES] = with_names(told[OVERRIDES], names)
+    if LICENSES in told:
+        pools = [(UUID(hex=pool), count) for pool, count in told[LICENSES]]
+        told[LICENSES] = [[names.get(pool, pool.hex), count] for pool, count in pools]
     return told
 
 
@@ -43,7 +47,13 @@ def names_of(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[
         }
     ids.discard(None)
     names = short_labels(database, conn, ids)
-    return {**_planned_names(database, conn, ids - names.keys(), rows), **names}
+    pools = licenses.pool_names(database, conn, _pools(rows))
+    return {**_planned_names(database, conn, ids - names.keys(), rows), **names, **pools}
+
+
+def _pools(rows: Sequence[Any]) -> set[UUID]:
+    sides = [side for row in rows for side in (row.before, row.after)]
+    return {UUID(hex=pool) for side in sides for pool, _ in side.get(LICENSES, ())}
 
 
 def _planned_names(

@@ -14,6 +14,7 @@ from syncd.errors import Busy, StoreRefused
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.holds import Holds
+from syncd.store.partitions import LISTED, Partitions
 
 OPEN = "open"
 POISON_ATTEMPTS = 3
@@ -26,6 +27,16 @@ class ConnectionRow:
     id: int
     name: str
     state: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run was opened for, by whom; `reason`: what was said of it so far."""
+
+    mode: str
+    connection: int | None
+    actor: str
     reason: str | None
 
 
@@ -50,7 +61,7 @@ class StepRow:
     base_cursor: dict[str, str] | None
 
 
-class Runs(Holds):
+class Runs(Holds, Partitions):
     """Reads and writes of the run tables. Methods with `conn` join the caller's transaction."""
 
     def __init__(self, database: Database) -> None:
@@ -113,17 +124,11 @@ class Runs(Holds):
         if found is None:
             conn.execute(
                 sa.insert(t.partition).values(
-                    connection_id=connection, key=key, name=name, state="listed", fence=0
+                    connection_id=connection, key=key, name=name, state=LISTED, fence=0
                 )
             )
             found = conn.execute(query).scalar_one()
         return int(found)
-
-    def partitions(self, conn: Connection, connection: int) -> list[tuple[int, str, str]]:
-        """(id, key, name) of the connection's partitions."""
-        c = t.partition.c
-        query = sa.select(c.id, c.key, c.name).where(c.connection_id == connection).order_by(c.id)
-        return [(row[0], row[1], row[2]) for row in conn.execute(query)]
 
     def partition(self, conn: Connection, partition: int) -> tuple[int, str, str]:
         """(connection, key, name) of a partition."""
@@ -270,6 +275,12 @@ class Runs(Holds):
             .returning(t.step.c.id)
         )
         return int(made.scalar_one())
+
+    def asked(self, conn: Connection, run: int) -> Asked:
+        """What a run was opened for."""
+        c = t.run.c
+        query = sa.select(c.mode, c.connection_id, c.actor, c.reason).where(c.id == run)
+        return Asked(*conn.execute(query).one())
 
     def step(self, conn: Connection, step: int) -> StepRow:
         """One step."""

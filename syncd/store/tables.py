@@ -139,7 +139,7 @@ license_ledger = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("pool_id", Id, sa.ForeignKey("license_pool.id"), nullable=False, index=True),
-    sa.Column("user_id", Id),
+    sa.Column("user_id", Id, index=True),
     sa.Column("bought_delta", sa.Numeric),
     sa.Column("assigned_delta", sa.Integer),
     sa.Column("step_id", Serial),
@@ -282,7 +282,7 @@ run = sa.Table(
     sa.Column("id", Serial, primary_key=True),
     sa.Column("connection_id", Serial, sa.ForeignKey("connection.id")),  # null: a local edit
     sa.Column("trigger", sa.Text, nullable=False),  # manual, schedule, webhook
-    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, review
+    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, review, retire(_part)
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("code", sa.Text),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from syncd.entities import Kind
@@ -22,6 +23,10 @@ indexes again and again; one huge one would keep other writers waiting.
 """
 
 MatchRules = dict[Kind, tuple[tuple[str, ...], ...]]
+
+
+def _nothing_more(_conn: Transaction) -> None:
+    """A plan that is applied is done."""
 
 
 class _Company(Exception):
@@ -47,6 +52,8 @@ class Application:
     careful: bool = False
     stop: threading.Event | None = None
     """Set: stop before the next page."""
+    ending: Callable[[Transaction], None] = _nothing_more
+    """What else belongs to the transaction that ends the plan."""
 
     def run_to_end(self) -> int:
         """Apply every page that was not applied yet; how many changes were stale."""
@@ -118,6 +125,7 @@ class Application:
             self.lease.hold(self.database, conn)
             cursors = self.runs.step(conn, self.step).next_cursor or {}
             self.runs.save_cursors(conn, self.lease.partition, cursors, self.fingerprint)
+        self.ending(conn)
         reach("apply.cursor")
         draft.clear(conn, keep_changes=True)
         self.runs.update_step(conn, self.step, state="done")

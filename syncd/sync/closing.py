@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from syncd.failpoints import reach
 from syncd.store import counts, gaps
 from syncd.store.database import Transaction
+from syncd.store.partitions import RETIRE, RETIRED, RETIRING
 from syncd.store.runs import StepRow
 from syncd.sync.engine import Engine
+from syncd.sync.partitions import MISSING
 
 NOT_ON_DESK = "people not on the desk"
 """Among the counts of a run: the people of its source who are not on the desk."""
@@ -52,6 +54,8 @@ def close(engine: Engine, run: int, remark: str = "") -> Outcome:
 
     def work(conn: Transaction) -> Outcome:
         outcome = _sum_up(engine, conn, run)
+        if outcome.mode == RETIRE and outcome.state == "succeeded":
+            _retire_connection(engine, conn, run, outcome)
         outcome.reason = "; ".join(filter(None, [remark, outcome.reason])) or None
         if outcome.state != "open":
             engine.runs.close_run(
@@ -67,7 +71,8 @@ def close(engine: Engine, run: int, remark: str = "") -> Outcome:
 
 def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
     steps = engine.runs.steps(conn, run)
-    outcome = Outcome(run, steps[0].mode if steps else "apply", "succeeded")
+    asked = engine.runs.asked(conn, run)
+    outcome = Outcome(run, asked.mode, "succeeded")
     totals: dict[str, int] = {}
     for one in steps:
         numbers = {k: v for k, v in one.counts.items() if isinstance(v, int)}
@@ -82,8 +87,25 @@ def _sum_up(engine: Engine, conn: Transaction, run: int) -> Outcome:
         totals[IN_NO_SOURCE] = _in_no_source(engine, conn, run, steps)
     outcome.counts = totals
     outcome.holds = [hold.id for hold in engine.runs.hold_of(conn, run) if hold.state == "waiting"]
+    if not steps and asked.mode in ("plan", "apply"):
+        outcome.state, outcome.code = "partial", MISSING_CODE
+        outcome.reason = asked.reason or "no partition is there to be read"
+        return outcome
     outcome.state, outcome.code, outcome.reason = _state_of(engine, conn, steps, totals)
     return outcome
+
+
+def _retire_connection(engine: Engine, conn: Transaction, run: int, outcome: Outcome) -> None:
+    """Never sync the connection again, now that nothing of it is there; all of it must be gone."""
+    asked = engine.runs.asked(conn, run)
+    assert asked.connection is not None
+    partitions = engine.runs.partitions(conn, asked.connection)
+    if left := [one.label for one in partitions if one.state != RETIRED]:
+        outcome.state, outcome.code = "partial", "not_retired"
+        outcome.reason = f"it is not retired while it has other partitions: {', '.join(left)}"
+        return
+    reason = f"retired by {asked.actor} (run {run})"
+    engine.runs.set_connection_state(conn, asked.connection, "retired", reason)
 
 
 def _in_no_source(engine: Engine, conn: Transaction, run: int, steps: list[StepRow]) -> int:
@@ -128,8 +150,18 @@ _ENDINGS = (
 )
 """States of steps, the most telling first, and what they make of their run."""
 
+MISSING_CODE = "partitions_missing"
+
 _LASTING = ("apply", "undo", "edit", "review")
 _REMARKS = (
+    (
+        *(MISSING, ("apply",), MISSING_CODE),
+        "many partitions are not listed any more: they are not read, and nobody of them leaves",
+    ),
+    (
+        *("stale", RETIRING, "stale"),
+        "some changes no longer fitted, so that it is not retired yet: retire it again",
+    ),
     ("stale", _LASTING, "stale", "some changes no longer fitted: left out"),
     ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
 )

@@ -6,6 +6,8 @@ from syncd.errors import UsageError
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.holds import HoldRow
+from syncd.store.partitions import RETIRING
+from syncd.sync import retiring
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close, work_on
 
@@ -13,7 +15,7 @@ from syncd.sync.flow import Outcome, close, work_on
 def approve(engine: Engine, reference: int, actor: str) -> Outcome:
     """Apply the stored plan of a hold (its id, or its run's): all of it, with who and when."""
     hold = _waiting(engine, reference)
-    _refuse_edited_mapping(engine, hold)
+    _refuse_outdated(engine, hold)
 
     def work(conn: Transaction) -> int:
         engine.runs.decide(conn, hold.id, "approved", actor)
@@ -52,9 +54,12 @@ def _waiting(engine: Engine, reference: int) -> HoldRow:
     raise UsageError(f"no plan {reference} waits for a decision; waiting: {ids} (syncd review)")
 
 
-def _refuse_edited_mapping(engine: Engine, hold: HoldRow) -> None:
+def _refuse_outdated(engine: Engine, hold: HoldRow) -> None:
     """A plan is only what it was if its items still mean what they meant."""
     step = engine.database.query(lambda conn: engine.runs.step(conn, hold.step))
+    if step.mode in RETIRING:
+        retiring.refuse_outdated(engine, hold, step)
+        return
     rules = engine.rules(hold.connection)
     cursors = engine.database.query(
         lambda conn: engine.cursors(conn, hold.connection, rules, hold.partition)

@@ -12,9 +12,10 @@ from uuid import UUID
 from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
-from syncd.mapping.active import decide, verdict
+from syncd.mapping.active import deactivate, decide, verdict
 from syncd.mapping.contributions import Speakers
 from syncd.mapping.hearing import others_of
+from syncd.mapping.licenses import name_released
 from syncd.mapping.names import ALIASES
 from syncd.mapping.values import Difference, Precedence, difference
 from syncd.store.database import Transaction
@@ -66,7 +67,16 @@ def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: 
     before = {OVERRIDES: {name: stored.overrides[name] for name in names}, **diff.before}
     after = {OVERRIDES: dict.fromkeys(names), **diff.after}
     change = _change(stored, Action.UPDATE, f"released by {actor}", before, after)
+    change.effects = diff.effects
+    facts = _facts(engine)
+    with facts.open():
+        name_released(facts, [change])
     return _apply(engine, actor, [change])
+
+
+def _facts(engine: Engine) -> StoreFacts:
+    """What is stored, for whom no partition is their own."""
+    return StoreFacts(engine.database, 0, 0, 0)
 
 
 def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Difference:
@@ -76,14 +86,17 @@ def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Differ
     )
     seniority = engine.database.query(engine.runs.seniority)
     precedence = Precedence(LOCAL, engine.settings.precedence, seniority)
-    listener = _Listener(StoreFacts(engine.database, 0, 0, 0), engine.speaker)
+    listener = _Listener(_facts(engine), engine.speaker)
     with listener.facts.open():
         said = others_of(listener, stored.kind, [stored.id], []).get(stored.id, [])
     diff = difference(free, said, precedence).only(names)
     if stored.kind is Kind.USER and "active" in names:
-        decided = decide(free, [verdict(one) for one in said], precedence)
-        if decided:
-            diff.set("active", stored.active, not stored.active)
+        verdicts = [verdict(one) for one in said]
+        decided = decide(free, verdicts, precedence)
+        if decided and stored.active:
+            deactivate(diff, verdicts, precedence)
+        elif decided:
+            diff.set("active", False, True)
     return diff
 
 

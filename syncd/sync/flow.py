@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from syncd.connectors.base import DEFAULT_PARTITION, Connector, Partition
+from syncd.connectors.base import Connector, Partition
 from syncd.errors import AuthFailed, ProviderError, UsageError
 from syncd.failpoints import reach
 from syncd.log import redact_text
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
+from syncd.store.partitions import RETIRING
 from syncd.store.runs import ConnectionRow, StepRow
 from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
+from syncd.sync.partitions import MISSING, Stocktaking, as_found, take_stock
 from syncd.sync.reviewing import finish_left_over
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
@@ -32,15 +35,31 @@ def sync(
     _refuse_paused(row)
     connector = engine.connector(name)
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
-    run = resume_or_open(engine, row, mode, actor, lambda: _partitions(engine, name, connector))
+
+    def find() -> list[Partition]:
+        _refuse_paused(engine.runs.ensure_connection(name, ""))  # a run that was left may say so
+        return _partitions(engine, name, connector)
+
+    stocktaking = partial(take_stock, remember=mode == "apply")
+    run = resume_or_open(engine, row, mode, actor, find, stocktaking)
     return walk(engine, name, run, full=full)
 
 
-def walk(engine: Engine, name: str, run: int, *, full: bool = False, remark: str = "") -> Outcome:
-    """Take every due step of an open run through its phases, and close the run."""
+def walk(
+    engine: Engine,
+    name: str,
+    run: int,
+    *,
+    full: bool = False,
+    remark: str = "",
+    threads: int | None = None,
+) -> Outcome:
+    """Take every due step of an open run through its phases, and close the run. With one thread,
+    one step after the other.
+    """
     reach("run.opened")
     due = _due(engine, run)
-    threads = max(1, min(engine.settings.engine.threads, len(due)))
+    threads = max(1, min(threads or engine.settings.engine.threads, len(due)))
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
     return close(engine, run, remark)
@@ -48,9 +67,9 @@ def walk(engine: Engine, name: str, run: int, *, full: bool = False, remark: str
 
 def _refuse_paused(row: ConnectionRow) -> None:
     if row.state != "active":
+        when = "when that is mended" if row.state == "paused" else "to sync it all the same"
         raise UsageError(
-            f'connection "{row.name}" is {row.state}: {row.reason}; '
-            f"when that is mended: syncd resume {row.name}"
+            f'connection "{row.name}" is {row.state}: {row.reason}; {when}: syncd resume {row.name}'
         )
 
 
@@ -60,21 +79,26 @@ def resume_or_open(
     mode: str,
     actor: str,
     find: Callable[[], Sequence[Partition]],
+    stocktaking: Stocktaking = as_found,
 ) -> int:
     """The run that a crash left open, or a new one with a step for each partition; `find` is asked
-    for those, and may raise, before the run is there.
+    for those, and may raise, before the run is there; `stocktaking` chooses among them.
     """
     finish_left_over(engine, row.name)
     left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
     if left is not None and _take_over(engine, left[0], left[1], mode):
         return left[0]
-    partitions = find()
+    found = find()
 
     def work(conn: Transaction) -> int:
         run = engine.runs.insert_run(conn, row.id, mode, actor)
-        for one in partitions:
-            partition = engine.runs.ensure_partition(conn, row.id, one.key, one.name)
-            engine.runs.add_step(conn, run, partition)
+        stock = stocktaking(engine.runs, conn, row, found)
+        steps = [engine.runs.add_step(conn, run, partition) for partition in stock.readable]
+        if steps:  # the first one tells what is to be said of the run
+            counts = {MISSING: stock.missing} if stock.missing else {}
+            engine.runs.update_step(conn, steps[0], notices=stock.notices, counts=counts)
+        else:
+            engine.runs.update_run(conn, run, reason="; ".join(stock.notices) or None)
         reach("step.opened")
         return run
 
@@ -83,7 +107,7 @@ def resume_or_open(
 
 def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:
     try:
-        return list(connector.partitions()) or [DEFAULT_PARTITION]
+        return list(connector.partitions())
     except ProviderError as error:  # no step is there that could end badly
         said = redact_text(str(error))
         error.args = (said, *error.args[1:])
@@ -114,7 +138,7 @@ def _abandon(engine: Engine, run: int, mode: str) -> None:
     if begun or any(one.phase == "apply" for one in steps):
         raise UsageError(
             f"run {run} was interrupted while it was being applied; finish it first: "
-            + ("syncd undo" if mode == "undo" else "syncd sync")
+            + _FINISHED_BY.get(mode, "syncd sync")
         )
     reason = "the process ended before the plan was made; nothing was changed"
 
@@ -127,6 +151,9 @@ def _abandon(engine: Engine, run: int, mode: str) -> None:
         engine.runs.forget_undo(conn, run)
 
     engine.database.transact(work)
+
+
+_FINISHED_BY = {"undo": "syncd undo", **dict.fromkeys(RETIRING, "syncd connections retire")}
 
 
 def _due(engine: Engine, run: int) -> list[StepRow]:

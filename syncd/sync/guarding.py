@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from syncd.changes import LinkState, LinkWrite, Overrun
 from syncd.failpoints import reach
 from syncd.mapping import guard
-from syncd.store import counts
+from syncd.store import counts, misses
 from syncd.store.database import Transaction
 from syncd.store.holds import HoldRow
 from syncd.sync.step import Step
@@ -27,7 +27,7 @@ def judge(step: Step) -> Verdict:
     """Compare the step's plan with the limits. A plan over them also confirms its first misses, so
     that what is shown is what an approval does.
     """
-    overruns = _overruns(step)
+    overruns = [*step.doubts, *_overruns(step)]
     reach("guard.counted")
     if not overruns:
         return Verdict()
@@ -67,7 +67,7 @@ def _is_empty(step: Step) -> bool:
 
 def _confirm_misses(step: Step, conn: Transaction) -> None:
     """Make first misses what they become when a person approves: deactivations."""
-    missed = step.draft.misses(conn)
+    missed = misses.drafted(conn, step.id)
     if not missed:
         return
     for page in step.draft.pages(conn):
@@ -78,7 +78,8 @@ def _confirm_misses(step: Step, conn: Transaction) -> None:
                 for link in page.body.links
             ]
             step.draft.rewrite(conn, page)
-            step.draft.make_deactivations(conn, here, "; an approval confirms it now")
+            said = "; an approval confirms it now"
+            misses.confirm(step.database, conn, step.id, here, said)
 
 
 def _confirmed(link: LinkWrite) -> LinkWrite:

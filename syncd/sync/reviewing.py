@@ -214,7 +214,7 @@ class _Trial:
         self.streams = {one.name: one for one in engine.connector(name).streams()}
         connection = engine.runs.ensure_connection(name, "").id
         self.facts = StoreFacts(engine.database, connection, partition, 0)
-        self.planner = Planner(planning_context(engine, name, self.facts))
+        self.planner = Planner(planning_context(engine, name, self.facts, engine.rules(name)))
 
     def refusals(self, ruling: Ruling, cases: Sequence[Case]) -> dict[str, str]:
         """Which records cannot be created, or are none of ours to be linked, and why."""

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from syncd.changes import JOINED_SCOPE, LEFT_SCOPE, Decisions, Effect, Quarantined
+from syncd.changes import (
+    JOINED_SCOPE,
+    LEFT_SCOPE,
+    Decisions,
+    Effect,
+    Overrun,
+    Quarantined,
+)
 from syncd.connectors.base import Deletes, Page, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.page import Context, Item, digests
@@ -117,6 +124,8 @@ class Step:
     """Some item had no key: nothing can be said about what is absent."""
     reads: dict[str, StreamRead] = field(default_factory=lambda: defaultdict(StreamRead))
     """What the read of each stream has shown so far."""
+    doubts: list[Overrun] = field(default_factory=list)
+    """What speaks against applying the plan without a word, besides its counts."""
 
     def write(self, work: Callable[[Transaction], None]) -> None:
         """One transaction of this step; refused if the lease is lost. A plan that gets lost is made

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from syncd.changes import Action, Change
+from syncd.changes import LICENSES, Action, Change
 from syncd.entities import CUSTOM, FIELDS, Kind
 from syncd.errors import UsageError
 from syncd.mapping.casts import custom_field
@@ -34,7 +34,7 @@ def fields_named(names: Iterable[str]) -> frozenset[str]:
 def _field(name: str) -> set[str]:
     if name.startswith(CUSTOM) and custom_field(name) is not None:
         return {name}
-    known = {field for kind in Kind for field in FIELDS[kind]} | PLACES
+    known = {field for kind in Kind for field in FIELDS[kind]} | PLACES | {LICENSES}
     meant = {ALIASES[kind].get(name, name) for kind in Kind} & known
     if not meant:
         words = known.union(*ALIASES.values())

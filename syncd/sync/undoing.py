@@ -14,6 +14,7 @@ from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.history import Undoable
+from syncd.store.partitions import RETIRING
 from syncd.store.runs import StepRow
 from syncd.store.undone import UndoStep, Wanted, undo_steps
 from syncd.sync.applying import Application
@@ -67,6 +68,9 @@ def _open(engine: Engine, target: Undoable, actor: str, wanted: Wanted) -> int:
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)
         if wanted.is_whole:
             engine.runs.update_run(conn, target.run, undone_by=run)
+            if target.mode in RETIRING:
+                steps = engine.runs.steps(conn, target.run)
+                engine.runs.unretire(conn, [one.partition for one in steps if one.partition])
         return run
 
     return engine.runs.opened(work)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from syncd.changes import HEALED
@@ -25,6 +27,7 @@ from syncd.errors import (
 )
 from syncd.failpoints import reach
 from syncd.log import redact_text
+from syncd.mapping.fields import Rules
 from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
 from syncd.mapping.values import Precedence
@@ -32,8 +35,9 @@ from syncd.store import leases
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
+from syncd.store.partitions import RETIRING
 from syncd.store.runs import POISON_ATTEMPTS, StepRow
-from syncd.sync import guarding
+from syncd.sync import guarding, retiring
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine, match_rules
 from syncd.sync.reading import read_all
@@ -95,31 +99,38 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
     )
 
 
+def _rules(engine: Engine, name: str, row: StepRow) -> Rules:
+    return retiring.last_rules(engine, name) if row.mode in RETIRING else engine.rules(name)
+
+
 def prepare(
     engine: Engine, name: str, row: StepRow, lease: leases.Lease, full: bool = False
 ) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
+    retires, rules = row.mode in RETIRING, _rules(engine, name, row)
     draft = Draft(engine.database, row.id, name)
 
-    def start(conn: Transaction) -> tuple[Partition, int]:
+    def start(conn: Transaction) -> tuple[Partition, int, list[str]]:
         lease.hold(engine.database, conn)
         draft.clear(conn)
         connection, key, shown = engine.runs.partition(conn, lease.partition)
-        return Partition(key, shown), connection
+        return Partition(key, shown), connection, engine.runs.notices(conn, row.id)
 
-    partition, connection = engine.database.transact(start)
+    partition, connection, notices = engine.database.transact(start)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
-    context = planning_context(engine, name, facts)
-    cursors = engine.database.query(
-        lambda conn: engine.cursors(conn, name, context.rules, lease.partition)
-    )
+    context = planning_context(engine, name, facts, rules)
+    cursors: dict[str, str] = {}
+    if not retires:
+        cursors = engine.database.query(
+            lambda conn: engine.cursors(conn, name, rules, lease.partition)
+        )
     return Step(
         row.id,
         row.run,
         name,
         engine.database,
         engine.runs,
-        engine.reads(engine, name, lease.partition),
+        retiring.nobody(engine, name) if retires else engine.reads(engine, name, lease.partition),
         partition,
         lease,
         draft,
@@ -133,10 +144,12 @@ def prepare(
         engine.stop,
         full or not cursors,
         engine.proves,
+        counts=Counter(row.counts),
+        notices=notices,
     )
 
 
-def planning_context(engine: Engine, name: str, facts: StoreFacts) -> Context:
+def planning_context(engine: Engine, name: str, facts: StoreFacts, rules: Rules) -> Context:
     """What all planning of a connection's records in one partition shares."""
 
     def look(conn: Transaction) -> tuple[float, dict[str, int]]:
@@ -144,14 +157,18 @@ def planning_context(engine: Engine, name: str, facts: StoreFacts) -> Context:
 
     now, seniority = engine.database.query(look)
     precedence = Precedence(name, engine.settings.precedence, seniority)
-    return Context(engine.rules(name), facts, precedence, now, engine.speaker, facts.partition)
+    return Context(rules, facts, precedence, now, engine.speaker, facts.partition)
 
 
 def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
     """READ + PLAN, SETTLE, GUARD; whether the plan is now to be applied."""
-    step = _read(engine, step, row)
-    settle(step)
-    verdict = guarding.judge(step)
+    if row.mode in RETIRING:
+        retiring.plan_retirement(step)
+        verdict = replace(guarding.judge(step), rejected=None)  # who asks again has thought again
+    else:
+        step = _read(engine, step, row)
+        settle(step)
+        verdict = guarding.judge(step)
     waits = False
 
     def store(conn: Transaction) -> None:
@@ -215,7 +232,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
     )
     if state == "held":
         guarding.hold(step, verdict, conn)
-    elif mode == "apply" and not verdict.rejected:
+    elif mode != "plan" and not verdict.rejected:
         guarding.supersede(step, conn)
     if state in ("planned", "rejected"):
         step.draft.clear(conn, keep_changes=True)
@@ -241,13 +258,13 @@ def _of_quarantine(step: Step, conn: Transaction) -> dict[str, Any]:
 
 def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
     """Apply the plan that a step has stored, or what is left of it."""
-    rules = engine.rules(name)
+    retires, rules = row.mode in RETIRING, _rules(engine, name, row)
     stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():
         _discard_plan(engine, row)
         raise UsageError("the mapping was edited after this plan was made; sync again to plan anew")
     facts = StoreFacts(engine.database, 0, lease.partition, row.id)
-    Application(
+    application = Application(
         engine.database,
         engine.runs,
         row.id,
@@ -257,10 +274,13 @@ def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -
         match_rules(rules),
         facts,
         engine.report,
-        engine.fingerprint(name, rules),
+        "" if retires else engine.fingerprint(name, rules),
         careful=row.attempts > 0 or row.phase == "apply",
         stop=engine.stop,
-    ).run_to_end()
+    )
+    if retires:
+        application.ending = retiring.ending(engine, lease.partition)
+    application.run_to_end()
 
 
 def _discard_plan(engine: Engine, row: StepRow) -> None:

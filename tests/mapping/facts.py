@@ -27,6 +27,8 @@ class FakeFacts:
     words: dict[tuple[str, str], Word] = field(default_factory=dict)
     planned: dict[tuple[UUID, str], str | None] = field(default_factory=dict)
     """Keys that this plan gives to linked users."""
+    held: dict[UUID, list[list[Any]]] = field(default_factory=dict)
+    """[pool, count] of users' licenses."""
 
     # -- making a world ----------------------------------------------------------------------------
 
@@ -111,6 +113,9 @@ class FakeFacts:
         self, places: Collection[tuple[int, str, str]]
     ) -> dict[tuple[int, str, str], UUID]:
         return {}
+
+    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+        return {one: self.held[one] for one in users if one in self.held}
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         return {

@@ -52,6 +52,11 @@ def test_the_larger_of_count_and_share_is_allowed(
         ({"total": 10, "site_moves": 20}, []),
         ({"total": 10, "site_moves": 21}, ["site_moves"]),
         ({"total": 10, "key_changes": 21}, ["key_changes"]),
+        ({"assigned": 40, "releasing": 20}, []),
+        ({"assigned": 40, "releasing": 21}, ["license_releases"]),
+        ({"assigned": 400, "releasing": 100}, []),
+        ({"assigned": 400, "releasing": 101}, ["license_releases"]),
+        ({"assigned": 0, "releasing": 21}, ["license_releases"]),
     ],
 )
 def test_each_limit_holds_what_is_over_it(counts: dict[str, int], guards: list[str]) -> None:

@@ -24,7 +24,7 @@ from syncd.store.database import Database
 from syncd.store.draft import DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, edits, identities, locks, rows, words
+from syncd.store.target import check, edits, identities, licenses, locks, rows, words
 
 LINK_COLUMNS = (
     "digest",
@@ -74,10 +74,13 @@ class Target:
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
+        licenses.check(self.database, conn, changes, stale, trimmed)
         born_with = identities.left(page.body.identities, changes, shortened)
         reach("apply.batch.writing")
         self._create(conn, page.body.creations)
         self._entities(conn, changes, stored, stale, born_with)
+        done = (change for at, change in enumerate(changes) if at not in stale)
+        licenses.write(self.database, conn, self.step, done)
         reach("apply.batch.entities")
         self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]

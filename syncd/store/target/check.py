@@ -10,6 +10,7 @@ from syncd import keys
 from syncd.changes import (
     ASIDE,
     DECISION,
+    LICENSES,
     NOBODY,
     OVERRIDES,
     OWNERS,
@@ -28,8 +29,10 @@ from syncd.store.target import rows
 DROPPED = Change(Kind.USER, Action.LINK, NOBODY, None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
 
-_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", DECISION, ASIDE, PINNED)
-"""What a change says before that is no value of its entity; `words` and `identities` look at it."""
+_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", LICENSES, DECISION, ASIDE, PINNED)
+"""What a change says before that is no value of its entity: `words`, `identities` and `licenses`
+look at it.
+"""
 
 _WHOEVER_HAS_ITS_KEYS = int(Effect.RECREATED | Effect.DECIDED)
 

@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import ASIDE, DECISION, OVERRIDES, OWNERS, PINNED, Change
+from syncd.changes import ASIDE, DECISION, LICENSES, OVERRIDES, OWNERS, PINNED, Change
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
 SPECIAL = frozenset(
-    {"client", "site", "role", "identities", "retired", OWNERS, OVERRIDES, DECISION, ASIDE, PINNED}
+    {"client", "site", "role", "identities", "retired", LICENSES}
+    | {OWNERS, OVERRIDES, DECISION, ASIDE, PINNED}
 )
 """Names in a change that are not fields of the entity."""
 
