@@ -8,7 +8,7 @@ from enum import IntFlag, StrEnum, unique
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from syncd.entities import Kind
+from syncd.entities import Entity, Kind
 
 OWNERS = "@owners"
 """In `before` and `after` of a change: {field: connection} where the value is another connection's
@@ -16,6 +16,8 @@ than the one whose run it is; or where nothing but the owner of an equal value c
 """
 OVERRIDES = "@overrides"
 """In `before` and `after` of a change: {field: value that a person set, null for none}."""
+MERGED = "@merged"
+"""In `after` of a merge: into whom, by which step, and how much of what went with it."""
 LICENSES = "licenses"
 """In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
 `before`, of those that it gives back.
@@ -28,6 +30,13 @@ ASIDE = "@aside"
 """In `before` and `after` of a change: as what its record waits in quarantine, null for not."""
 PINNED = "@pinned"
 """In `before` and `after` of a change: whether its record's link is pinned."""
+SPECIAL = frozenset(
+    {
+        *("client", "site", "role", "identities", "retired", LICENSES),
+        *(OWNERS, OVERRIDES, DECISION, ASIDE, PINNED, MERGED),
+    }
+)
+"""Names in a change that are not fields of the entity."""
 RIVALS = "@rivals"
 """In `before` of a creation: ids of those that it may be the same as."""
 NOBODY = UUID(int=0)
@@ -72,6 +81,7 @@ class Action(StrEnum):
     RETIRE = "retire"  # a creation undone: hidden, its keys released, its row kept
     UNLINK = "unlink"
     GONE = "gone"  # a link is gone and its rule keeps the entity as it is
+    MERGE = "merge"  # it is another one: hidden like a retired one, and its records go there
     DECIDE = "decide"  # a person's word about a record; what comes of it are changes of their own
 
 
@@ -149,6 +159,40 @@ _REVIVES = int(Effect.REVIVES)  # flags are slow to combine
 def creates(change: Change) -> bool:
     """Whether the change inserts a new entity."""
     return change.action is Action.CREATE and not change.effects & _REVIVES
+
+
+def in_force(entity: Entity, after: Mapping[str, Any], writer: str) -> Entity:
+    """The entity once a change with this `after` is applied; `writer` owns what names no owner."""
+    values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
+    if "role" in after:
+        values["role"] = after["role"]
+    edited = {**entity.overrides, **after.get(OVERRIDES, {})}
+    return Entity(
+        entity.id,
+        entity.kind,
+        UUID(hex=after["client"]) if after.get("client") else entity.client,
+        UUID(hex=after["site"]) if after.get("site") else entity.site,
+        {name: value for name, value in values.items() if value is not None},
+        {name: value for name, value in edited.items() if value is not None},
+        _owners(entity, after, writer),
+        bool(after.get("retired", entity.retired)),
+    )
+
+
+def _owners(entity: Entity, after: Mapping[str, Any], writer: str) -> dict[str, str]:
+    """Who owns each value from now on: the writer, or whom the change names."""
+    owners = dict(entity.provenance) or {"*": writer}
+    given = after.get(OWNERS) or {}
+    fields = [name for name in after if name not in SPECIAL]
+    for name in dict.fromkeys([*fields, *given]):
+        owner = given.get(name, writer)
+        if name in after and after[name] is None:  # what is blank is nobody's
+            owners.pop(name, None)
+        elif owner != owners.get("*"):
+            owners[name] = owner
+        else:
+            owners.pop(name, None)
+    return owners
 
 
 def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:

@@ -20,6 +20,7 @@ from syncd.cli import (
     gaps,
     gone_places,
     leavers,
+    merging,
     reviewing,
     setup,
     syncing,
@@ -52,6 +53,9 @@ setup.connections.command("retire")(syncing.retire)
 reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
 app.add_typer(reviewing.review, name="review", rich_help_panel="Ask")
+desk.clients.command("merge")(merging.merge_clients)
+desk.sites.command("merge")(merging.merge_sites)
+desk.users.command("merge")(merging.merge_users)
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")
 app.add_typer(desk.sites, name="sites", rich_help_panel="Desk")
 app.add_typer(desk.users, name="users", rich_help_panel="Desk")

@@ -12,6 +12,7 @@ from syncd.changes import (
     JOINED_SCOPE,
     LEFT_SCOPE,
     LICENSES,
+    MERGED,
     OVERRIDES,
     OWNERS,
     PINNED,
@@ -192,8 +193,26 @@ def fields(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
             yield told, before, after
         elif name == OWNERS:
             yield from _new_owners(change)
+        elif name == MERGED:
+            yield from _carried(change)
         elif name != LICENSES:
             yield name, change.before.get(name), change.after.get(name)
+
+
+def _carried(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
+    """How much went from an entity to the one that it was merged into, or came back from there."""
+    gone, back = (side.get(MERGED) or {} for side in (change.after, change.before))
+    for name, told in _CARRIED.items():
+        before, after = (_count(side.get(name)) for side in (gone, back))
+        if before != after:
+            yield told, before, after
+
+
+_CARRIED = {"links": "records", **{name: name for name in ("identities", "pools", "subscriptions")}}
+
+
+def _count(many: Any) -> int:
+    return many if isinstance(many, int) else len(many or ())
 
 
 def _new_owners(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:

@@ -261,7 +261,7 @@ def _set(
 
     assigned = _assigned(values)
     with session.of(context).engine() as engine:
-        entity = _meant(engine.database, kind, who, client)
+        entity = meant(engine.database, kind, who, client)
         say_done(engine, editing.set_values(engine, kind, entity, assigned, actor or whoever()))
 
 
@@ -272,7 +272,7 @@ def _deactivate(
     from syncd.sync import editing
 
     with session.of(context).engine() as engine:
-        entity = _meant(engine.database, kind, who, client)
+        entity = meant(engine.database, kind, who, client)
         inactive = {"active": "no"}
         outcome = editing.set_values(engine, kind, entity, inactive, actor or whoever())
         if kind is not Kind.USER:
@@ -293,11 +293,12 @@ def _release(
     from syncd.sync import editing
 
     with session.of(context).engine() as engine:
-        entity = _meant(engine.database, kind, who, client)
+        entity = meant(engine.database, kind, who, client)
         say_done(engine, editing.release(engine, kind, entity, fields or [], actor or whoever()))
 
 
-def _meant(database: Database, kind: Kind, who: str, client: str | None) -> UUID:
+def meant(database: Database, kind: Kind, who: str, client: str | None) -> UUID:
+    """The one that a person named, in the client if that is given."""
     return finding.one(database, kind, who, _owner(database, client)).id
 
 

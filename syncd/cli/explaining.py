@@ -21,6 +21,7 @@ from syncd.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from syncd.store.answers import Named
     from syncd.store.answers_explain import Rule, Source, Standing
+    from syncd.store.answers_merged import Absorbed
     from syncd.store.answers_review import Record
     from syncd.store.answers_runs import AsideLine, ChangeLine
     from syncd.store.database import Database
@@ -38,11 +39,17 @@ _STATES = {
 }
 
 
+_HOW = {"": "created from this record", "merged": "came with a merge"}
+"""How a record came to its entity, where no correlation rule did that."""
+
+
 @dataclass(slots=True)
 class Explanation:
     """What is known: an entity with all that led to it, or records that are not kept, or both."""
 
     standing: Standing | None = None
+    absorbed: list[Absorbed] = field(default_factory=list)
+    """Who was merged into it."""
     sources: list[Source] = field(default_factory=list)
     rules: dict[str, list[Rule]] = field(default_factory=dict)
     """Per connection: what its correlation rules find today."""
@@ -128,10 +135,13 @@ def _meant(
     database: Database, reference: str, kind: Kind | None, client: UUID | None
 ) -> Named | None:
     """The entity that is named, or that a record with this key is tied to."""
-    from syncd.store import answers, answers_explain
+    from syncd.store import answers, answers_explain, answers_merged
 
     kinds = [kind] if kind else list(Kind)
     named = [one for each in kinds for one in answers.referred(database, each, reference, client)]
+    if not named:
+        known = [answers_merged.known_before(database, each, reference, client) for each in kinds]
+        named = [one for some in known for one in some]
     if not named:
         tied = answers_explain.sources_named(database, reference)
         ids = {one.entity for one in tied if one.entity and one.kind in kinds}
@@ -152,12 +162,13 @@ def _give_up(database: Database, reference: str, client: UUID | None) -> None:
 
 
 def _add_entity(engine: Engine, meant: Named, found: Explanation) -> None:
-    from syncd.store import answers_explain, answers_runs
+    from syncd.store import answers_explain, answers_merged, answers_runs
     from syncd.store.answers_leavers import Wanted
     from syncd.sync.leavers import leavers as going
 
     database = engine.database
     found.standing = answers_explain.standing(database, meant.kind, meant.id)
+    found.absorbed = answers_merged.absorbed(database, meant.id)
     found.sources = answers_explain.sources_of(database, meant.id)
     found.changes = answers_runs.changes(database, answers_runs.Asked(entity=meant.id, limit=0))
     if meant.kind is Kind.USER:
@@ -185,6 +196,7 @@ def _match_rules(engine: Engine, connection: str, kind: Kind) -> tuple[tuple[str
 def _told(found: Explanation) -> Iterator[str]:
     if found.standing:
         yield from _entity_lines(found.standing)
+        yield from _merged_lines(found.absorbed)
         if found.standing.entity.kind is Kind.USER:
             yield from _sign_in_lines(found)
             yield from _leaving_lines(found.leaving)
@@ -211,6 +223,12 @@ def _entity_lines(standing: Standing) -> Iterator[str]:
         yield f"  site    {plain(standing.site.values.get('name'))}{_by_hand(entity, 'site')}"
     if entity.retired:
         yield "  retired: its creation was undone; it comes back if its record does"
+
+
+def _merged_lines(absorbed: list[Absorbed]) -> Iterator[str]:
+    for one in absorbed:
+        yield f"  merged with {plain(one.label)} on {plain(one.at)} by {plain(one.actor)}"
+        yield f"          (run {one.run}; its id was {one.id})"
 
 
 def _by_hand(entity: Entity, name: str) -> str:
@@ -268,7 +286,7 @@ def _source_lines(source: Source, rule: str) -> Iterator[str]:
     yield f"{source.connection} {source.stream} {plain(source.key)}"
     note = NOTES.get(source.note, source.note)
     yield f"  {_STATES[source.state]}{f' ({plain(note)})' if note else ''}"
-    how = f"matched by {rule}" if rule else "created from this record"
+    how = _HOW.get(rule, f"matched by {rule}")
     yield f"  {how}; last written by run {source.run}" if source.entity else "  tied to nobody"
     if source.misses and source.state in (LinkState.MISSED, LinkState.GONE):
         yield f"  missed by {source.misses} complete reads"
@@ -359,6 +377,7 @@ def _as_data(found: Explanation) -> dict[str, Any]:
             "client": found.standing.client and found.standing.client.values.get("name"),
             "site": found.standing.site and found.standing.site.values.get("name"),
             "retired": entity.retired,
+            "merged": [one._asdict() for one in found.absorbed],
             "values": {
                 name: {"value": value, "owner": owner}
                 for name, value, owner in _values(found.standing)

@@ -24,12 +24,16 @@ _SUGGESTED = 5
 def one(database: Database, kind: Kind, reference: str, client: UUID | None = None) -> Named:
     """The entity that a reference means; UsageError unless it is exactly one."""
     from syncd.store import answers
+    from syncd.store.answers_merged import known_before
 
     found = answers.referred(database, kind, reference, client)
     if len(found) == 1:
         return found[0]
     if found:
         raise ambiguous(reference, found)
+    if known := known_before(database, kind, reference, client):
+        listed = " or ".join(f"{each.label} ({each.id})" for each in known)
+        raise UsageError(f'the {kind} "{reference}" was merged into {listed}; name that one')
     nearby = near(database, kind, reference, client)
     perhaps = f"; did you mean {' or '.join(nearby)}?" if nearby else "."
     raise UsageError(f'no {kind} is called "{reference}"{perhaps} Name {_HINTS[kind]}.')

@@ -144,10 +144,11 @@ def _command_lines(commands: dict[str, str]) -> Iterator[str]:
 
 
 def _say_hint(hint: Hint) -> None:
+    group = f"{hint.kind}s"
     say(f"{RECREATED}  {plain(hint.key)}  ({hint.stream} of {hint.connection})")
     say(f"    {plain(hint.label)} was created by run {hint.run}, and {hint.why}")
     for rival, label in hint.rivals:
-        say(f"    perhaps the same as {plain(label)}  {rival}")
+        say(f"    perhaps the same as {plain(label)}: syncd {group} merge {rival} {hint.entity}")
     say(f"    if not:    syncd review dismiss {typed(hint.key)}")
     say()
 

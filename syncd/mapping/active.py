@@ -126,8 +126,8 @@ def release(verdicts: Sequence[Verdict], precedence: Precedence) -> int:
     return int(Effect.LICENSE_RELEASE) if any(one.releases for one in going) else 0
 
 
-def why_kept(user: Entity, verdicts: Sequence[Verdict]) -> str:
-    """Why a user stays active although a record of it is gone."""
+def why_kept(user: Entity, verdicts: Sequence[Verdict], connection: str) -> str:
+    """Why a user stays active although a record of it is gone from this connection."""
     if not user.active:
         return "it is inactive already"
     if user.values.get("keep_active"):
@@ -136,6 +136,8 @@ def why_kept(user: Entity, verdicts: Sequence[Verdict]) -> str:
         return "a person set whether it is active"
     for one in verdicts:
         if one.stand in (Stand.ACTIVE, Stand.PRESENT):
+            if one.connection == connection:
+                return "another record of this source still has it"
             return f"another source still has it: {one.connection}"
     return "another source decides who is active"
 

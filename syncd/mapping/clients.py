@@ -10,7 +10,7 @@ from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
+from syncd.mapping.places import Newcomer, in_turn, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, client_ref
 from syncd.mapping.words import match_all
 
@@ -18,11 +18,11 @@ from syncd.mapping.words import match_all
 def plan_clients(work: Context, candidates: list[Candidate], page: Page) -> None:
     """Decide on organizations: linked ones are updated, others matched, created or set aside."""
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
-    stored = work.facts.entities(Kind.CLIENT, ids) if ids else {}
-    newcomers, known = sort_out(candidates, stored)
-    said = said_of(work, Kind.CLIENT, known)
-    for one, entity in known:
-        _update(work, one, entity, said[one.key], page)
+    newcomers, known = sort_out(candidates, work.latest(Kind.CLIENT, ids))
+    for turn in in_turn(work, known):
+        said = said_of(work, Kind.CLIENT, turn)
+        for one, entity in turn:
+            _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 

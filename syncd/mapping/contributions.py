@@ -6,9 +6,9 @@ planned; nothing of it is stored twice, and an edited mapping counts at once.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from syncd.changes import LinkState, Tied
 from syncd.entities import Entity, Kind
 from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
 from syncd.mapping.names import RECORDS
+from syncd.mapping.so_far import Place, SoFar
 from syncd.mapping.view import Facts, SiteRef
 from syncd.records import Person, Record, Reject
 
@@ -35,9 +36,6 @@ class Speaker(NamedTuple):
 Speakers = Callable[[str], "Speaker | None"]
 """The speaker for a connection; None where it is not configured, or not rightly."""
 
-Place = tuple[int, str, str]
-"""Partition, stream and key."""
-
 
 class Listener(Protocol):
     """Whoever wants to know what is said; `partition` is its own, 0 for none."""
@@ -48,6 +46,18 @@ class Listener(Protocol):
     def speakers(self) -> Speakers: ...
     @property
     def partition(self) -> int: ...
+    @property
+    def so_far(self) -> SoFar: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outsider:
+    """A listener to whom none of the records belongs: a person, or who asks for one."""
+
+    facts: Facts
+    speakers: Speakers
+    partition: int = 0
+    so_far: SoFar = field(default_factory=SoFar)
 
 
 @dataclass(slots=True)
@@ -99,11 +109,14 @@ def of_others(
     tied = work.facts.tied(kind, ids)
     if not tied:
         return {}
+    here = Counter(one.entity for one in tied if one.partition == work.partition)
+    work.so_far.shared |= {entity for entity, count in here.items() if count > 1}
     mine = {(work.partition, stream, key) for stream, key in own}
     found: dict[UUID, list[Contribution]] = defaultdict(list)
     for one in tied:
         if (one.partition, one.stream, one.key) not in mine:
-            found[one.entity].append(_of(work.speakers(one.connection), one))
+            tie, said = work.so_far.heard(one)
+            found[one.entity].append(said or _of(work.speakers(one.connection), tie))
     return found
 
 

@@ -7,7 +7,7 @@ had from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
@@ -33,6 +33,7 @@ from syncd.mapping.hearing import others_of
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
 from syncd.mapping.page import Context, Page
+from syncd.mapping.so_far import rounds
 from syncd.mapping.values import Difference, difference
 
 KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
@@ -40,17 +41,65 @@ KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.US
 
 def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, page: Page) -> None:
     """Decide on links whose record is gone for `reason`."""
-    kind = KINDS[stream]
-    ids = {link.entity for link in links if link.entity}
-    stored = work.facts.entities(kind, ids) if ids else {}
-    others = others_of(work, kind, ids, [(stream, link.key) for link in links]) if ids else {}
+    turns = rounds(links, of=lambda link: link.entity or link.key, key=lambda link: link.key)
+    if shared := {link.entity for turn in turns[1:] for link in turn if link.entity}:
+        _note_all_that_go(work, stream, links, shared, reason)
+    for turn in turns:
+        ids = {link.entity for link in turn if link.entity}
+        stored = work.latest(KINDS[stream], ids)
+        first = len(page.out.links)
+        _plan_turn(work, stream, turn, stored, reason, page)
+        for place, link in enumerate(page.out.links[first:], first):
+            if link.entity in stored:
+                work.remember(stored[link.entity], page, place)
+    name_released(work.facts, page.out.changes)
+
+
+def _note_all_that_go(
+    work: Context, stream: str, links: Sequence[LinkFact], shared: Collection[UUID], reason: str
+) -> None:
+    """Records of one entity that go together do not keep each other, nor speak for a moment."""
+    stored = work.latest(KINDS[stream], shared)
+    for link in links:
+        entity = stored.get(link.entity) if link.entity else None
+        if entity is not None and _goes(work, link, entity, reason):
+            place = (work.partition, stream, link.key)
+            work.so_far.turned[place] = (LinkState.GONE, _told(link, reason))
+
+
+def _goes(work: Context, link: LinkFact, entity: Entity, reason: str) -> bool:
+    """Whether a record that is gone has no clock that still runs."""
+    reason = _told(link, reason)
+    rule = rule_for(work.rules, reason)
+    waits_for_nothing = entity.kind is not Kind.USER or not entity.active
+    no_clock = waits_for_nothing or rule.action != "deactivate"
+    return no_clock or tick(link, reason, rule, work.now).due
+
+
+def _told(link: LinkFact, reason: str) -> str:
+    """Why a record is gone: that it was deleted is more than that it is absent."""
+    deleted = link.state is LinkState.MISSED and link.note == DELETED
+    return DELETED if deleted and reason == ABSENT else reason
+
+
+def _plan_turn(
+    work: Context,
+    stream: str,
+    links: Sequence[LinkFact],
+    stored: Mapping[UUID, Entity],
+    reason: str,
+    page: Page,
+) -> None:
+    """Decide on links of which no two are of one entity."""
+    own = [(stream, link.key) for link in links]
+    others = others_of(work, KINDS[stream], stored, own) if stored else {}
     _let_go(work, others)
     leavers = []
     for link in links:
         entity = stored.get(link.entity) if link.entity else None
-        if entity is None:
+        if entity is None or entity.retired:
             _mark(stream, link, LinkState.GONE, reason, -1, page, work.now)
-        elif kind is Kind.USER:
+        elif entity.kind is Kind.USER:
             leavers.append((link, entity, others.get(entity.id, [])))
         else:
             _plan_place(work, stream, link, entity, others.get(entity.id, []), reason, page)
@@ -59,10 +108,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
         with_homes(work, [(user, said) for _, user, said in leavers]),
         strict=True,
     ):
-        deleted = link.state is LinkState.MISSED and link.note == DELETED  # says more than absent
-        why = DELETED if deleted and reason == ABSENT else reason
-        _plan_user(work, link, known, why, page)
-    name_released(work.facts, page.out.changes)
+        _plan_user(work, link, known, _told(link, reason), page)
 
 
 def _let_go(work: Context, others: Mapping[UUID, Sequence[Contribution]]) -> None:
@@ -112,7 +158,9 @@ def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: P
         diff = difference(user, known.said, work.precedence)
         set_home(work, known, page, diff)
     decided = decide(user, [*verdicts, own], work.precedence) if user.active else None
-    kept = _why_kept(rule.action, user, verdicts)
+    kept = f"the mapping's rule is to {rule.action}"
+    if rule.action == "deactivate":
+        kept = why_kept(user, verdicts, own.connection)
     action, sentence = Action.GONE, f"{SENTENCES[reason]}; {kept}"
     if decided:  # the rule of another source may be what takes the user away now
         action, sentence = Action.DEACTIVATE, SENTENCES[reason]
@@ -143,12 +191,6 @@ def _wait(
         miss = _change("people", link, known.user, Action.MISS, sentence, reason, diff)
         change = page.change(miss)
     _mark("people", link, LinkState.MISSED, reason, change, page, work.now, clock)
-
-
-def _why_kept(action: str, user: Entity, verdicts: Sequence[Verdict]) -> str:
-    if action != "deactivate":
-        return f"the mapping's rule is to {action}"
-    return why_kept(user, verdicts)
 
 
 def _change(

@@ -48,7 +48,7 @@ def others_of(
 
 
 def _hear(work: Listener, kind: Kind, said: Iterable[Contribution]) -> None:
-    heard = [one.heard(kind) for one in said]
+    heard = [one.heard(kind) for one in said if one.item is not None]
     if kind is Kind.USER:
         find_homes(work, (one for one in heard if one.speaks))
     hush(work, kind, heard)

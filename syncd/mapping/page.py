@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,9 +25,10 @@ from syncd.changes import (
 )
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.clocks import Clock
-from syncd.mapping.contributions import Speakers
+from syncd.mapping.contributions import Contribution, Speakers
 from syncd.mapping.fields import Mapped, Rules
 from syncd.mapping.match import NEW, Match
+from syncd.mapping.so_far import SoFar
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
 from syncd.records import Identity, Location, Organization, Person, Record
@@ -190,10 +191,26 @@ class Context:
     speakers: Speakers = _nobody
     partition: int = 0
     retiring: frozenset[int] = frozenset()
+    so_far: SoFar = field(default_factory=SoFar)
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.facts)
+
+    def latest(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]:
+        """Stored entities as this plan leaves them."""
+        return self.so_far.latest(self.facts.entities(kind, ids)) if ids else {}
+
+    def remember(
+        self, entity: Entity, page: Page, place: int | None, said: Contribution | None = None
+    ) -> None:
+        """Keep what a link of the page, and its change, say of an entity with several records."""
+        if place is None or entity.id not in self.so_far.shared:
+            return
+        link = page.out.links[place]
+        change = page.out.changes[link.change] if link.change >= 0 else None
+        writer = self.precedence.connection
+        self.so_far.add(entity, self.partition, link, change, writer, said)
 
 
 def created_values(mapped: Mapped, rules_active: bool | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from syncd.mapping.contributions import Contribution
 from syncd.mapping.hearing import together
 from syncd.mapping.match import NEW, Match
 from syncd.mapping.page import Candidate, Context, Page, update
+from syncd.mapping.so_far import rounds
 from syncd.mapping.values import difference
 
 
@@ -37,6 +38,19 @@ def sort_out(
         else:
             known.append((one, entity))
     return newcomers, known
+
+
+def in_turn(
+    work: Context, known: Sequence[tuple[Candidate, Entity]]
+) -> Iterator[list[tuple[Candidate, Entity]]]:
+    """Records of what we keep, in turns in which no two are of one entity; each turn comes with the
+    entities as the turns before it leave them.
+    """
+    turns = rounds(
+        known, of=lambda pair: pair[1].id, key=lambda pair: (pair[0].stream, pair[0].key)
+    )
+    for turn in turns:
+        yield [(one, work.so_far.entities.get(entity.id, entity)) for one, entity in turn]
 
 
 def contribution(work: Context, one: Candidate) -> Contribution:
@@ -68,14 +82,19 @@ def update_place(
     page: Page,
     match: Match = NEW,
 ) -> int:
-    """Decide on the record of a stored client or site; the place of its link."""
+    """Decide on the record of a stored client or site; the place of its link. `said` ends with what
+    the record says itself.
+    """
     rule = match.rule
     diff = difference(entity, said, work.precedence)
     came_back = one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
-    if not diff and not rule and not came_back:
-        return page.link(one, entity.id, rule=rule)
-    action = Action.UPDATE if diff else Action.LINK
-    sentence = "it is back in the source" if came_back else "the source says so"
-    change = update(one, entity, diff, action, match.reason if rule else sentence)
-    change.rule = rule
-    return page.link(one, entity.id, page.change(change), rule=rule)
+    change = -1
+    if diff or rule or came_back:
+        action = Action.UPDATE if diff else Action.LINK
+        sentence = "it is back in the source" if came_back else "the source says so"
+        made = update(one, entity, diff, action, match.reason if rule else sentence)
+        made.rule = rule
+        change = page.change(made)
+    place = page.link(one, entity.id, change, rule=rule)
+    work.remember(entity, page, place, said[-1])
+    return place

@@ -12,7 +12,7 @@ from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
-from syncd.mapping.places import Newcomer, said_of, sort_out, update_place
+from syncd.mapping.places import Newcomer, in_turn, said_of, sort_out, update_place
 from syncd.mapping.view import ClientRef, SiteRef
 from syncd.mapping.words import match_all
 from syncd.records import Location
@@ -22,11 +22,11 @@ def plan_sites(work: Context, candidates: list[Candidate], page: Page) -> None:
     """Decide on locations: linked ones are updated, others matched in their client or created."""
     work.directory.load_clients(_location(one).organization for one in candidates)
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
-    stored = work.facts.entities(Kind.SITE, ids) if ids else {}
-    newcomers, known = sort_out(candidates, stored)
-    said = said_of(work, Kind.SITE, known)
-    for one, entity in known:
-        _update(work, one, entity, said[one.key], page)
+    newcomers, known = sort_out(candidates, work.latest(Kind.SITE, ids))
+    for turn in in_turn(work, known):
+        said = said_of(work, Kind.SITE, turn)
+        for one, entity in turn:
+            _update(work, one, entity, said[one.key], page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
 

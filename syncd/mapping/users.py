@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -42,12 +42,12 @@ from syncd.mapping.page import (
     creation,
     update,
 )
-from syncd.mapping.places import Newcomer, contribution, sort_out
+from syncd.mapping.places import Newcomer, contribution, in_turn, sort_out
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
 from syncd.mapping.words import match_all, to_be_linked
-from syncd.records import Person
+from syncd.records import Identity, Person
 
 RETURNED = "it is back in the source"
 
@@ -60,10 +60,9 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
     claimed = {identity for one in people for identity in one.identities}
     page.held = {*work.facts.holders(claimed)} if claimed else set()
     ids = {one.link.entity for one in candidates if one.link and one.link.entity}
-    stored = work.facts.entities(Kind.USER, ids) if ids else {}
-    newcomers, linked = sort_out(candidates, stored)
-    if linked:
-        _plan_linked(work, linked, page)
+    newcomers, linked = sort_out(candidates, work.latest(Kind.USER, ids))
+    for turn in in_turn(work, linked):
+        _plan_linked(work, turn, page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
     name_released(work.facts, page.out.changes)
@@ -81,6 +80,7 @@ def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Pa
             page.quarantine(one, *unknown)
             continue
         link = _update(work, one, known, page, NEW)
+        work.remember(known.user, page, link, known.said[-1])
         if link is not None:
             page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
 
@@ -91,7 +91,7 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     diff = difference(user, known.said, work.precedence)
     set_home(work, known, page, diff)
     if one.mapped.in_scope and "identities" not in user.overrides:
-        _add_identities(one, page, diff)
+        _add_identities(one, page, diff, work.so_far.gained.get(user.id, ()))
     course = _course(work, one, known)
     action, reason = _told(work, match, diff, course)
     news = diff or match.rule or course.decided or _came_back(one)
@@ -319,13 +319,19 @@ def _unknown_client(work: Context, one: Candidate) -> tuple[str, str, tuple[str,
     return None
 
 
-def _free_identities(one: Candidate, page: Page) -> list[list[str]]:
+def _free_identities(
+    one: Candidate, page: Page, gained: Collection[Identity] = ()
+) -> list[list[str]]:
+    """`gained`: what the user has already by another record of this plan."""
     wanted = _person(one).identities
-    return [[*identity] for identity in sorted({*wanted} - page.held)] if wanted else []
+    free = {*wanted} - page.held - {*gained} if wanted else ()
+    return [[*identity] for identity in sorted(free)]
 
 
-def _add_identities(one: Candidate, page: Page, diff: Difference) -> None:
-    free = _free_identities(one, page)
+def _add_identities(
+    one: Candidate, page: Page, diff: Difference, gained: Collection[Identity]
+) -> None:
+    free = _free_identities(one, page, gained)
     if free:
         diff.set("identities", [], free)
 

@@ -269,14 +269,20 @@ def referred(
 
     A site may also be named with its client, as `Elmstead Foods/Bakery`.
     """
+    living = sa.not_(t.TABLE_OF[kind].c.retired)
+    return database.query(
+        lambda conn: named(database, conn, referred_among(conn, kind, reference, client, living))
+    )
 
-    def look(conn: Connection) -> list[Named]:
-        found = _by_reference(conn, kind, reference, client)
-        if not found and kind is Kind.SITE:
-            found = _by_path(conn, reference)
-        return named(database, conn, found)
 
-    return database.query(look)
+def referred_among(
+    conn: Connection, kind: Kind, reference: str, client: UUID | None, these: sa.ColumnElement[bool]
+) -> list[UUID]:
+    """`referred` among the rows of that kind for which a condition holds."""
+    found = _by_reference(conn, kind, reference, client, these)
+    if not found and kind is Kind.SITE:
+        found = _by_path(conn, reference, these)
+    return found
 
 
 def named(database: Database, conn: Connection, ids: Collection[UUID]) -> list[Named]:
@@ -285,9 +291,11 @@ def named(database: Database, conn: Connection, ids: Collection[UUID]) -> list[N
     return [Named(kinds[one], one, text) for one, text in labels(database, conn, ids).items()]
 
 
-def _by_reference(conn: Connection, kind: Kind, reference: str, client: UUID | None) -> list[UUID]:
+def _by_reference(
+    conn: Connection, kind: Kind, reference: str, client: UUID | None, these: sa.ColumnElement[bool]
+) -> list[UUID]:
     table = t.TABLE_OF[kind]
-    query = sa.select(table.c.id).where(sa.not_(table.c.retired))
+    query = sa.select(table.c.id).where(these)
     if client is not None and kind is not Kind.CLIENT:
         query = query.where(table.c.client_id == client)
     if (given := as_id(reference)) and (
@@ -303,14 +311,15 @@ def _by_reference(conn: Connection, kind: Kind, reference: str, client: UUID | N
     return []
 
 
-def _by_path(conn: Connection, reference: str) -> list[UUID]:
+def _by_path(conn: Connection, reference: str, these: sa.ColumnElement[bool]) -> list[UUID]:
     """Names of clients and of sites may hold slashes themselves, so every one is tried."""
     parts = reference.split("/")
+    living = sa.not_(t.client.c.retired)
     found = []
     for at in range(1, len(parts)):
-        for owner in _by_reference(conn, Kind.CLIENT, "/".join(parts[:at]), None):
+        for owner in _by_reference(conn, Kind.CLIENT, "/".join(parts[:at]), None, living):
             name = "/".join(parts[at:])
-            found += _by_reference(conn, Kind.SITE, name, owner)
+            found += _by_reference(conn, Kind.SITE, name, owner, these)
     return found
 
 

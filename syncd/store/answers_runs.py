@@ -15,6 +15,7 @@ from syncd.changes import Action
 from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.answers import labels
+from syncd.store.answers_merged import with_absorbed
 from syncd.store.database import Database
 from syncd.store.draft import Draft
 from syncd.store.naming import names_of, with_names
@@ -182,11 +183,11 @@ def _in_partitions(
 
 def changes(database: Database, asked: Asked) -> list[ChangeLine]:
     """Changes of the ledger, newest first; those of one run as planned, the most telling first."""
-    query = _narrowed(_all_changes(), asked)
-    if asked.limit:
-        query = query.limit(asked.limit)
 
     def look(conn: Connection) -> list[ChangeLine]:
+        query = _narrowed(database, conn, asked)
+        if asked.limit:
+            query = query.limit(asked.limit)
         rows = conn.execute(query).all()
         names = names_of(database, conn, rows)
         undos = undo_steps(conn, {row.run for row in rows if row.undone_by is None})
@@ -198,9 +199,12 @@ def changes(database: Database, asked: Asked) -> list[ChangeLine]:
 
 def count_changes(database: Database, asked: Asked) -> int:
     """How many changes there are to list."""
-    query = _narrowed(_all_changes(), asked).order_by(None).subquery()
-    counted = sa.select(sa.func.count()).select_from(query)
-    return database.query(lambda conn: int(conn.execute(counted).scalar_one()))
+
+    def look(conn: Connection) -> int:
+        query = _narrowed(database, conn, asked).order_by(None).subquery()
+        return int(conn.execute(sa.select(sa.func.count()).select_from(query)).scalar_one())
+
+    return database.query(look)
 
 
 def _all_changes() -> sa.Select[Any]:
@@ -217,12 +221,17 @@ def _all_changes() -> sa.Select[Any]:
     )  # fmt: skip
 
 
-def _narrowed(query: sa.Select[Any], asked: Asked) -> sa.Select[Any]:
-    c = t.change.c
+def _narrowed(database: Database, conn: Connection, asked: Asked) -> sa.Select[Any]:
+    """The changes that are asked for; those of who was merged into one are that one's, too."""
+    c, query = t.change.c, _all_changes()
     if asked.entity is not None:
-        query = query.where(c.entity_id == asked.entity)
+        ids = list(with_absorbed(conn, asked.entity))
+        query = query.where(database.among(c.entity_id, ids))
     if asked.client is not None:
-        query = query.where(sa.or_(c.client_id == asked.client, c.entity_id == asked.client))
+        ids = list(with_absorbed(conn, asked.client))
+        query = query.where(
+            sa.or_(database.among(c.client_id, ids), database.among(c.entity_id, ids))
+        )
     if asked.run is not None:
         stays = sa.and_(c.action == Action.LINK, t.run.c.mode == "undo")
         telling = sa.case(

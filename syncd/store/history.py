@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ from syncd.store.database import Database
 from syncd.store.partitions import RETIRING
 from syncd.store.undone import Place, Wanted, taken_back, undo_steps
 
-LASTING = ("apply", "edit", "review", *RETIRING)
+LASTING = ("apply", "edit", "review", "merge", *RETIRING)
 """The modes of runs that change something for good."""
 
 
@@ -156,6 +156,23 @@ def past_links(
     }
 
 
+def link_json(row: Any) -> str:
+    """A stored link as `item_history` keeps it: what `PastLink` is made of."""
+    return bulk.json_text(
+        {
+            "state": row.state,
+            "entity": row.entity_id,
+            "matched_by": row.matched_by,
+            "misses": row.misses,
+            "missed_at": row.missed_at,
+            "counted_at": row.counted_at,
+            "note": row.note,
+            "owner": row.owner,
+            "pinned": row.pinned,
+        }
+    )
+
+
 def _past(link: dict[str, object], raw: bytes | None) -> PastLink:
     entity = link["entity"]
     return PastLink(
@@ -243,7 +260,16 @@ def kept_by_others(
         kept |= _edited_since(database, conn, step, chunk)
         kept |= _linked_elsewhere(database, conn, step, chunk)
         kept |= _inhabited(database, conn, step, chunk)
+        kept |= _joined(database, conn, chunk)
     return kept
+
+
+def _joined(database: Database, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Entities into which others were merged."""
+    c = t.merged.c
+    query = sa.select(c.into_id, t.step.c.run_id).join(t.step, t.step.c.id == c.step_id)
+    rows = conn.execute(query.where(database.among(c.into_id, ids)))
+    return {row[0]: f"run {row[1]} merged another into it" for row in rows}
 
 
 def _edited_since(

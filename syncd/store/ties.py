@@ -47,7 +47,7 @@ class Ties:
         self.partition = partition
         self._conn: Connection | None = None
         self._alone: bool | None = None
-        self._merged: bool | None = None
+        self._merged = False
         self.turns: Turns | None = None
         """What this very plan makes of the links of the stream that is planned."""
 
@@ -174,7 +174,7 @@ class Ties:
 
     def spoken_of_since(self, ids: Collection[UUID], run: int) -> set[UUID]:
         """Which of the entities a record of another partition says something new of, or does not
-        say any more, by a run that was at work since the run `run` began.
+        say any more, or a person merged, by a run that was at work since the run `run` began.
         """
         r, link, change = t.run.c, t.link.c, t.change.c
         began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
@@ -189,7 +189,7 @@ class Ties:
             sa.select(change.entity_id)
             .join(t.step, t.step.c.id == change.step_id)
             .join(t.run, r.id == t.step.c.run_id)
-            .where(change.rule == UNDO, since)
+            .where(sa.or_(change.rule == UNDO, r.mode == "merge"), since)
         )
         return {
             one
@@ -205,12 +205,13 @@ class Ties:
             others = sa.exists().where(c.partition_id == t.partition.c.id)
             query = sa.select(sa.literal(1)).where(t.partition.c.id != self.partition, others)
             self._alone = self.conn.execute(query.limit(1)).first() is None
-            self._alone = self._alone and not self._has_merged()
-        return self._alone
+        return self._alone and not self._has_merged()
 
     def _has_merged(self) -> bool:
-        """Whether any two entities were made one: an entity may have two records here then."""
-        if self._merged is None:
+        """Whether any two entities were made one: an entity may have two records here then. A
+        person may do that at any time, so while nobody did it is asked again.
+        """
+        if not self._merged:
             query = sa.select(t.merged.c.entity_id).limit(1)
             self._merged = self.conn.execute(query).first() is not None
         return self._merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from syncd.entities import Kind
 from syncd.errors import Interrupted
@@ -59,7 +60,7 @@ class Application:
         """Apply every page that was not applied yet; how many changes were stale."""
         reach("apply.started")
         draft = Draft(self.database, self.step)
-        target = self._target()
+        target = self._target(self.database.query(draft.withheld))
         stale = 0
         while True:
             at = self.database.query(lambda conn: self.runs.step(conn, self.step))
@@ -72,6 +73,16 @@ class Application:
             self.report(Progress("apply", "", at.applied, at.pages))
         self.database.transact(lambda conn: self._finish(conn, draft))
         reach("apply.ended")
+        return stale
+
+    def run_within(self, conn: Transaction) -> int:
+        """Apply every page in the caller's transaction: all of the plan or, if that fails, nothing;
+        how many changes were stale.
+        """
+        draft, target = Draft(self.database, self.step), self._target(set())
+        pages = range(self.runs.step(conn, self.step).pages)
+        stale = sum(self._apply_page(conn, target, draft, page) for page in pages)
+        self._finish(conn, draft)
         return stale
 
     def _batch(self, target: Target, draft: Draft, number: int) -> int:
@@ -94,9 +105,8 @@ class Application:
             target.careful = True
             return self.database.transact(work)
 
-    def _target(self) -> Target:
+    def _target(self, withheld: set[UUID]) -> Target:
         partition = self.lease.partition if self.lease else None
-        withheld = self.database.query(lambda conn: Draft(self.database, self.step).withheld(conn))
         return Target(
             self.database,
             self.step,

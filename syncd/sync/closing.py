@@ -51,21 +51,22 @@ def close(engine: Engine, run: int, remark: str = "") -> Outcome:
     if there is something else to say of it.
     """
     reach("close.started")
-
-    def work(conn: Transaction) -> Outcome:
-        outcome = _sum_up(engine, conn, run)
-        if outcome.mode == RETIRE and outcome.state == "succeeded":
-            _retire_connection(engine, conn, run, outcome)
-        outcome.reason = "; ".join(filter(None, [remark, outcome.reason])) or None
-        if outcome.state != "open":
-            engine.runs.close_run(
-                conn, run, outcome.state, dict(outcome.counts), outcome.code, outcome.reason
-            )
-        reach("close.run")
-        return outcome
-
-    outcome = engine.database.transact(work)
+    outcome = engine.database.transact(lambda conn: close_within(engine, conn, run, remark))
     reach("close.ended")
+    return outcome
+
+
+def close_within(engine: Engine, conn: Transaction, run: int, remark: str = "") -> Outcome:
+    """`close` in the caller's transaction."""
+    outcome = _sum_up(engine, conn, run)
+    if outcome.mode == RETIRE and outcome.state == "succeeded":
+        _retire_connection(engine, conn, run, outcome)
+    outcome.reason = "; ".join(filter(None, [remark, outcome.reason])) or None
+    if outcome.state != "open":
+        engine.runs.close_run(
+            conn, run, outcome.state, dict(outcome.counts), outcome.code, outcome.reason
+        )
+    reach("close.run")
     return outcome
 
 
@@ -152,7 +153,7 @@ _ENDINGS = (
 
 MISSING_CODE = "partitions_missing"
 
-_LASTING = ("apply", "undo", "edit", "review")
+_LASTING = ("apply", "undo", "edit", "review", "merge")
 _REMARKS = (
     (
         *(MISSING, ("apply",), MISSING_CODE),

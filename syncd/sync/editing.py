@@ -5,7 +5,7 @@ A value that a person set is an *override*: it stands whatever sources say, unti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.mapping.active import deactivate, decide, verdict
-from syncd.mapping.contributions import Speakers
+from syncd.mapping.contributions import Outsider
 from syncd.mapping.hearing import others_of
 from syncd.mapping.licenses import name_released
 from syncd.mapping.names import ALIASES
@@ -86,9 +86,10 @@ def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Differ
     )
     seniority = engine.database.query(engine.runs.seniority)
     precedence = Precedence(LOCAL, engine.settings.precedence, seniority)
-    listener = _Listener(_facts(engine), engine.speaker)
-    with listener.facts.open():
-        said = others_of(listener, stored.kind, [stored.id], []).get(stored.id, [])
+    facts = _facts(engine)
+    with facts.open():
+        outsider = Outsider(facts, engine.speaker)
+        said = others_of(outsider, stored.kind, [stored.id], []).get(stored.id, [])
     diff = difference(free, said, precedence).only(names)
     if stored.kind is Kind.USER and "active" in names:
         verdicts = [verdict(one) for one in said]
@@ -98,15 +99,6 @@ def _said_by_sources(engine: Engine, stored: Entity, names: list[str]) -> Differ
         elif decided:
             diff.set("active", False, True)
     return diff
-
-
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """Hears every source: a person's own edit belongs to no partition."""
-
-    facts: StoreFacts
-    speakers: Speakers
-    partition: int = 0
 
 
 def add_user(

@@ -15,7 +15,8 @@ from syncd.changes import LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import Stand, Verdict, decide, verdict, why_kept
 from syncd.mapping.clocks import DAY, HOUR, RUNNING
-from syncd.mapping.contributions import Contribution, Speakers, of_others
+from syncd.mapping.contributions import Contribution, Outsider
+from syncd.mapping.hearing import others_of
 from syncd.mapping.rules import GoneRule
 from syncd.mapping.values import Precedence
 from syncd.store import answers_leavers, answers_runs
@@ -100,29 +101,22 @@ def _timings(rules: dict[str, dict[str, GoneRule]]) -> list[Timing]:
 # -- what all records of a user say ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """Hears all records: none is its own."""
-
-    facts: StoreFacts
-    speakers: Speakers
-    partition: int = 0
-
-
 def _heard(
     engine: Engine, ids: set[UUID]
 ) -> tuple[dict[UUID, Entity], dict[UUID, list[Contribution]]]:
     """The users, and what each of their records says."""
     facts = StoreFacts(engine.database, 0, 0, 0)
     with facts.open():
-        said = of_others(_Listener(facts, engine.speaker), Kind.USER, ids, ())
+        said = others_of(Outsider(facts, engine.speaker), Kind.USER, ids, ())
         return facts.entities(Kind.USER, ids), said
 
 
 def _kept(engine: Engine, one: Going, user: Entity, others: Sequence[Verdict]) -> str | None:
     own = Verdict(one.connection, Stand.LEAVES, one.reason)
     precedence = Precedence(one.connection, engine.settings.precedence)
-    return None if decide(user, [*others, own], precedence) else why_kept(user, others)
+    return (
+        None if decide(user, [*others, own], precedence) else why_kept(user, others, one.connection)
+    )
 
 
 # -- one leaver ------------------------------------------------------------------------------------

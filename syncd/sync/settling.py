@@ -144,7 +144,8 @@ class Turns:
         links = step.facts.links(stream.name, self._missing(keys)).values()
         page = Page()
         swept = [link for link in links if link.state in sweepable(stream)]
-        plan_gone(step.context, stream.name, swept, "absent", page)
+        with step.context.so_far.trial():
+            plan_gone(step.context, stream.name, swept, "absent", page)
         return {link.key for link in page.out.links if link.state == LinkState.GONE}
 
     def returning(self, keys: list[str]) -> set[str]:

@@ -42,9 +42,11 @@ def _field(name: str) -> set[str]:
     return meant
 
 
-def pages(engine: Engine, step: int, wanted: Wanted) -> Iterator[list[Change]]:
+def pages(
+    engine: Engine, step: int, wanted: Wanted, order: Sequence[Kind] = ORDER
+) -> Iterator[list[Change]]:
     """The applied changes of a step on what is wanted, newest first, a page of a kind at a time."""
-    for kind in ORDER:
+    for kind in order:
         before: int | None = None
         while True:
             page = engine.database.query(

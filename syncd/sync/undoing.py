@@ -14,6 +14,7 @@ from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.history import Undoable
+from syncd.store.merges import merged_since
 from syncd.store.partitions import RETIRING
 from syncd.store.runs import StepRow
 from syncd.store.undone import UndoStep, Wanted, undo_steps
@@ -21,7 +22,7 @@ from syncd.sync.applying import Application
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close
 from syncd.sync.inverting import restored
-from syncd.sync.undo_parts import PAGE, narrowed, pages
+from syncd.sync.undo_parts import ORDER, PAGE, narrowed, pages
 from syncd.sync.way_back import WayBack
 
 WHOLE = Wanted()
@@ -37,8 +38,11 @@ def undo(engine: Engine, run: int, actor: str, wanted: Wanted = WHOLE) -> Outcom
         raise UsageError(f"there is no run {run} (syncd runs)")
     own = engine.database.query(lambda conn: history.open_undo(conn, run))
     if own is None:
-        if why := target.refusal():
+        merged = engine.database.query(lambda conn: merged_since(engine.database, conn, run))
+        if why := target.refusal() or merged:
             raise UsageError(f"run {run} cannot be undone: {why}")
+        if target.mode == "merge" and wanted != WHOLE:
+            raise UsageError(f"run {run} is a merge: all of it is undone, or nothing")
         if wanted.keep and target.mode == "review":
             raise UsageError(
                 f"run {run} is what a person said about records: undo it without --keep, and say "
@@ -97,7 +101,7 @@ def _undo_step(engine: Engine, target: Undoable, step: StepRow) -> None:
     owner = target.connection_name or LOCAL
     try:
         if step.phase == "read":
-            _draft(engine, target.run, owner, step, lease)
+            _draft(engine, target, owner, step, lease)
         facts = StoreFacts(engine.database, 0, step.partition or 0, step.id)
         Application(
             engine.database,
@@ -109,21 +113,25 @@ def _undo_step(engine: Engine, target: Undoable, step: StepRow) -> None:
             {},
             facts,
             engine.report,
+            careful=True,
         ).run_to_end()
     finally:
         if lease:
             engine.database.transact(lease.release)
 
 
-def _draft(engine: Engine, run: int, owner: str, step: StepRow, lease: leases.Lease | None) -> None:
+def _draft(
+    engine: Engine, target: Undoable, owner: str, step: StepRow, lease: leases.Lease | None
+) -> None:
     """Store the inverse plan, and in its last transaction say that it is to be applied."""
     draft = Draft(engine.database, step.id)
     engine.database.transact(draft.clear)
-    undos = engine.database.query(lambda conn: undo_steps(conn, [run]))
+    undos = engine.database.query(lambda conn: undo_steps(conn, [target.run]))
     this = next(one for one in undos if one.id == step.id)
     earlier = [one for one in undos if one.undone == this.undone and one.id != this.id]
     way_back = WayBack(engine.database, this, step.partition, owner, earlier)
-    for page in pages(engine, this.undone, this.wanted):
+    order = ORDER[::-1] if target.mode == "merge" else ORDER  # into homes that are back
+    for page in pages(engine, this.undone, this.wanted, order):
 
         def write(conn: Transaction, page: list[Change] = page) -> Decisions:
             if lease:

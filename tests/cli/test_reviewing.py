@@ -185,7 +185,7 @@ def test_a_re_created_account_is_shown_until_it_is_dismissed(program: Program) -
     told = program("review").out
     assert "recreated  ada2  (people of people)" in told
     assert "its email belonged to a record that is gone" in told
-    assert "perhaps the same as " in told
+    assert "syncd users merge " in told
     [hint] = program("review", "--code", "recreated", "--json").json["recreated"]
     assert hint["key"] == "ada2"
     assert program("review", "--client", "Acme", "--json").json["recreated"] == [hint]

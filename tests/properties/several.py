@@ -27,6 +27,8 @@ FIELDS = {
     "cell": "mobile",
 }
 """What a person's record may say, and the record's name for it."""
+AT_ONCE = 2
+"""How many records are planned together."""
 TARGETS = {"title": "job_title", "dept": "department", "phone": "phone", "cell": "mobile"}
 
 Said = dict[str, Any]
@@ -167,6 +169,8 @@ class Model:
         self.ties: dict[tuple[str, str], Tie] = {}
         self.known: list[str] = []
         """Sources in the order of their first sync."""
+        self.into: dict[str, str] = {}
+        """People who were merged, and into whom."""
 
     def copy(self) -> Model:
         """This moment, to come back to."""
@@ -184,15 +188,63 @@ class Model:
         was held and approved, so that who waited for a second read leaves now.
         """
         planned = set()
-        for person in PEOPLE:
+        for person in sorted(people, key=lambda one: self._turn(source, one, people[one])):
             tie = self.ties.get((source, person))
-            if person in people:
-                if self._says(source, person, people[person], tie, confirmed):
-                    planned.add(person)
-            elif tie and tie.way != "gone":
-                self._misses(source, person, tie, confirmed)
+            if self._says(source, person, people[person], tie, confirmed):
                 planned.add(person)
-        return planned
+        absent = [
+            (person, tie)
+            for person in PEOPLE
+            if person not in people and (tie := self.ties.get((source, person)))
+        ]
+        going = [one for one in absent if one[1].way != "gone"]
+        for start in range(0, len(going), AT_ONCE):
+            self._miss(source, going[start : start + AT_ONCE], confirmed)
+        return planned | {person for person, _ in going}
+
+    def _turn(self, source: str, person: str, said: Said) -> tuple[int, str]:
+        """Who changed is planned before who is new, and before who only waits for a clock."""
+        tie = self.ties.get((source, person))
+        if tie is None:
+            return 1, ""
+        waits = tie.way == "leaving" and tie.settled == self._under(source, said)
+        return (2, person) if waits else (0, "")
+
+    def _miss(self, source: str, going: list[tuple[str, Tie]], confirmed: bool) -> None:
+        """Records that go together do not speak for a moment."""
+        for person, tie in going:
+            together = [one for one, _ in going if self.whose(one) == self.whose(person)]
+            if len(together) > 1 and self._goes(source, person, tie):
+                tie.way, tie.reason, tie.settled = "gone", "absent", None
+        for person, tie in going:
+            self._misses(source, person, tie, confirmed)
+
+    def whose(self, person: str) -> str:
+        """Under which name the user is known whom a record is about."""
+        return self.into.get(person, person)
+
+    def merge(self, kept: str, gone: str) -> None:
+        """Two are one: what only the other has fills blanks; then what all sources say stands."""
+        user, other = self.users[kept], self.users.pop(gone)
+        self.into[gone] = kept
+        active = user.active or other.active
+        if active and user.set_by_hand.get("active") is False:
+            del user.set_by_hand["active"]
+        for name, value in other.set_by_hand.items():
+            loses = name == "active" and active and value is False
+            if name in user.set_by_hand or loses:
+                continue
+            user.set_by_hand[name] = value
+            if name != "active" and user.values.get(name) != value:
+                user.values[name], user.owners[name] = value, "local"
+        for name, value in other.values.items():
+            if name not in user.values:
+                user.values[name], user.owners[name] = value, other.owners[name]
+        user.active = active
+        self._settle(kept, [*FIELDS], creating=None)
+        self._place(kept)
+        self._decide(kept, back=None)
+        self._unsettle(kept)
 
     def forget(self, source: str, planned: set[str]) -> None:
         """What was undone is planned again by the next sync."""
@@ -201,6 +253,7 @@ class Model:
                 tie.settled = None
 
     def set(self, person: str, name: str, value: Any) -> None:
+        person = self.whose(person)
         user = self.users[person]
         user.set_by_hand[name] = value
         if name == "active":
@@ -210,6 +263,7 @@ class Model:
         self._unsettle(person)
 
     def release(self, person: str, name: str) -> None:
+        person = self.whose(person)
         user = self.users[person]
         del user.set_by_hand[name]
         if name == "active":
@@ -220,19 +274,24 @@ class Model:
 
     def _unsettle(self, person: str) -> None:
         for (_, other), tie in self.ties.items():
-            if other == person:
+            if self.whose(other) == person:
                 tie.settled = None
 
     # -- one record --------------------------------------------------------------------------------
 
+    def _under(self, source: str, said: Said) -> object:
+        """What decides what a record means."""
+        return (said, self.variants[source], json.dumps(self.precedence))
+
     def _says(self, source: str, person: str, said: Said, tie: Tie | None, confirmed: bool) -> bool:
-        under = (said, self.variants[source], json.dumps(self.precedence))
+        under = self._under(source, said)
         if tie and tie.settled == under and tie.way != "leaving":
             return False
         if tie is None:
             if said.get("guest"):
                 return False
             self.ties[source, person] = tie = Tie(said, "new")
+        person = self.whose(person)
         was, tie.said, tie.settled = copy.copy(tie), said, under
         tie.way, tie.reason, tie.misses = "there", "", 0
         creates = person not in self.users
@@ -253,12 +312,19 @@ class Model:
             self._decide(person, back=source if back and not said.get("guest") else None)
         return True
 
+    def _goes(self, source: str, person: str, tie: Tie) -> bool:
+        """Whether a record that is absent has no clock that still runs."""
+        misses = tie.misses + 1 if tie.way == "missed" else 1
+        waits = self._rule(source, "absent") == "wait" and self.users[self.whose(person)].active
+        return not waits or misses >= 2
+
     def _misses(self, source: str, person: str, tie: Tie, confirmed: bool) -> None:
+        goes = tie.way == "gone" or self._goes(source, person, tie)
+        person = self.whose(person)
         user = self.users[person]
-        rule = self._rule(source, "absent")
         misses = tie.misses + 1 if tie.way == "missed" else 1
         tie.settled = None
-        if rule == "wait" and user.active and misses < 2:
+        if not goes:
             tie.way, tie.reason, tie.misses = "gone", "absent", misses
             if confirmed and self._would_leave(person):
                 user.active = False
@@ -284,11 +350,11 @@ class Model:
     def _speaking(self, person: str, name: str) -> list[tuple[str, Said, Variant]]:
         """Who says something of a person, the first one first."""
         found = [
-            (source, tie.said, self.variants[source])
+            (self._rank(source, name), other, (source, tie.said, self.variants[source]))
             for (source, other), tie in self.ties.items()
-            if other == person and tie.way != "gone" and not tie.said.get("guest")
+            if self.whose(other) == person and tie.way != "gone" and not tie.said.get("guest")
         ]
-        return sorted(found, key=lambda one: self._rank(one[0], name))
+        return [one for _, _, one in sorted(found, key=lambda one: one[:2])]
 
     def _settle(self, person: str, names: list[str], creating: str | None) -> None:
         for name in names:
@@ -348,21 +414,22 @@ class Model:
         rule: str = getattr(self.variants[source], reason)
         return rule
 
-    def _verdicts(self, person: str) -> dict[str, str]:
-        """By source: yes, there, leaves, or nothing."""
-        found = {}
+    def _verdicts(self, person: str) -> list[tuple[str, str]]:
+        """Of each record its source and yes, there, leaves, or nothing."""
+        found = []
         for (source, other), tie in self.ties.items():
-            if other != person:
-                continue
-            if tie.way == "gone":
-                found[source] = "nothing" if self._rule(source, tie.reason) == "keep" else "leaves"
-            elif tie.way != "there":
-                found[source] = "there"
-            elif reason := self._leaving(source, tie):
-                found[source] = "there" if self._rule(source, reason) == "keep" else "leaves"
-            else:
-                found[source] = "yes" if tie.said.get("active") else "there"
+            if self.whose(other) == person:
+                found.append((source, self._verdict(source, tie)))
         return found
+
+    def _verdict(self, source: str, tie: Tie) -> str:
+        if tie.way == "gone":
+            return "nothing" if self._rule(source, tie.reason) == "keep" else "leaves"
+        if tie.way != "there":
+            return "there"
+        if reason := self._leaving(source, tie):
+            return "there" if self._rule(source, reason) == "keep" else "leaves"
+        return "yes" if tie.said.get("active") else "there"
 
     def _would_leave(self, person: str) -> bool:
         before = self.users[person].active
@@ -376,11 +443,11 @@ class Model:
             return
         verdicts = self._verdicts(person)
         for authority in self.precedence.get("user.active", []):
-            if authority in verdicts:
-                verdicts = {authority: verdicts[authority]}
+            if own := [one for one in verdicts if one[0] == authority]:
+                verdicts = own
                 break
-        stands = set(verdicts.values())
+        stands = {stand for _, stand in verdicts}
         if user.active:
             user.active = not ("leaves" in stands and not stands & {"yes", "there"})
         else:
-            user.active = "yes" in stands or (back is not None and verdicts.get(back) == "there")
+            user.active = "yes" in stands or (back is not None and (back, "there") in verdicts)

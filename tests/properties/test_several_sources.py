@@ -25,7 +25,7 @@ from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
 from syncd.store.runs import Runs
-from syncd.sync import connections, deciding, editing, flow, undoing, walking
+from syncd.sync import connections, deciding, editing, flow, merging, undoing, walking
 from syncd.sync.engine import Engine
 from tests.properties.conftest import EXAMPLES
 from tests.properties.several import (
@@ -50,6 +50,8 @@ seen_whole = settings(
 )
 many = settings(seen_whole, max_examples=(HISTORIES or 2000) // PARTS)
 some = settings(seen_whole, max_examples=(HISTORIES or 200) // PARTS)
+fewer = settings(seen_whole, max_examples=(HISTORIES or 400) // PARTS)
+few = settings(seen_whole, max_examples=(HISTORIES or 40) // PARTS)
 
 # -- histories -------------------------------------------------------------------------------------
 
@@ -191,7 +193,7 @@ class Desk:
 
     def release(self, person: str, name: str) -> None:
         user = self._user(person)
-        if user is None or name not in self.model.users[person].set_by_hand:
+        if user is None or name not in self.model.users[self.model.whose(person)].set_by_hand:
             return
         target = "active" if name == "active" else TARGETS[name]
         editing.release(self.engine, Kind.USER, user, [target], "me")
@@ -205,14 +207,28 @@ class Desk:
         self.model.precedence = precedence
         self.configure()
 
+    def meet(self) -> None:
+        """Every source is synced once."""
+        for source in SOURCES:
+            self.sync(source)
+
+    def merge(self, kept: str, gone: str) -> None:
+        users = self._user(kept), self._user(gone)
+        assert users[0]
+        assert users[1]
+        merging.merge(self.engine, merging.Merge(Kind.USER, *users, "me"))
+        self.model.merge(kept, gone)
+
     def _serve(self, source: str) -> None:
         Provider.people, Provider.down = self.people[source], False
 
     def _user(self, person: str) -> UUID | None:
+        """Whom a record is about."""
         with self.database.read() as conn:
-            c = t.user.c
-            query = sa.select(c.id).where(c.name == person.title(), sa.not_(c.retired))
-            return conn.execute(query).scalar()
+            c = t.link.c
+            query = sa.select(c.entity_id).join(t.user, t.user.c.id == c.entity_id)
+            query = query.where(c.stream == "people", c.key == person, sa.not_(t.user.c.retired))
+            return conn.execute(query.limit(1)).scalar()
 
     def shown(self) -> dict[str, Any]:
         """What the desk shows of everybody."""
@@ -225,8 +241,10 @@ class Desk:
             )
             rows = conn.execute(query).all()
             users = load_entities(self.database, conn, Kind.USER, [row[0] for row in rows])
-        assert len({row[1] for row in rows}) == len(rows), "somebody is there twice"
-        return {row[1].lower(): _shown(users[row[0]], row[2], row[3]) for row in rows}
+            links = sa.select(t.link.c.entity_id, t.link.c.key).where(t.link.c.stream == "people")
+            about = {one: self.model.whose(key) for one, key in conn.execute(links) if one}
+        assert len({about[row[0]] for row in rows}) == len(rows), "somebody is there twice"
+        return {about[row[0]]: _shown(users[row[0]], row[2], row[3]) for row in rows}
 
 
 def _shown(user: Any, client: str, site: str) -> dict[str, Any]:
@@ -285,12 +303,27 @@ lives = given(
 )
 
 
-def _compare(database: Callable[[], Database], part: int, tries: settings) -> Callable[[], None]:
+whole = {one: said.map(lambda record: {**record, "guest": False}) for one in PEOPLE}
+merged_lives = given(
+    people=st.fixed_dictionaries(dict.fromkeys(SOURCES, st.fixed_dictionaries(whole))),
+    mapped=variants,
+    orders=precedence,
+    history=st.tuples(
+        st.lists(happening, max_size=3), st.lists(happening, min_size=2, max_size=9)
+    ).map(lambda lists: [("meet",), *lists[0], ("merge", "ada", "bob"), *lists[1]]),
+    last=st.permutations(SOURCES),
+)
+"""Every source knows everybody; something happens, two are merged, and life goes on."""
+
+
+def _compare(
+    database: Callable[[], Database], part: int, tries: settings, told: Any = lives
+) -> Callable[[], None]:
     """A test of so many histories, other ones for each part."""
 
     @seed(part + 1000 * random.randrange(10**6) if EXAMPLES else part)
     @tries
-    @lives
+    @told
     def compare(
         people: dict[str, dict[str, Said]],
         mapped: dict[str, Variant],
@@ -315,3 +348,15 @@ def test_three_sources_come_to_what_the_model_says_on_postgresql(
     postgres: Callable[[], Engine], part: int
 ) -> None:
     _compare(lambda: postgres().database, part, some)()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_who_were_merged_come_to_what_all_their_records_say(worlds: Worlds, part: int) -> None:
+    _compare(lambda: worlds.new().database, part, fewer, merged_lives)()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_who_were_merged_come_to_what_all_their_records_say_on_postgresql(
+    postgres: Callable[[], Engine], part: int
+) -> None:
+    _compare(lambda: postgres().database, part, few, merged_lives)()

@@ -17,7 +17,7 @@ from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
 from syncd.store.undone import Wanted
-from syncd.sync import connections, deciding, editing, flow, undo_parts, undoing
+from syncd.sync import connections, deciding, editing, flow, merging, undo_parts, undoing
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome
 
@@ -187,6 +187,13 @@ class Desk:
     def add_user(self, client: str, **values: object) -> Outcome:
         """Create a user by hand."""
         return editing.add_user(self.engine, self.client(client), values, "boss")
+
+    def merge(
+        self, kept: UUID, gone: UUID, kind: Kind = Kind.USER, *, look: bool = False
+    ) -> Outcome:
+        """Make one of two: `gone` goes into `kept`."""
+        wanted = merging.Merge(kind, kept, gone, "boss", "one and the same")
+        return merging.merge(self.engine, wanted, look=look)
 
     def wait(self, **time: float) -> None:
         """Let time pass on the database's clock."""

@@ -7,7 +7,7 @@ stale, and its link is planned again by the next run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,16 +15,26 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates
+from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates, in_force
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
-from syncd.store import bulk
+from syncd.store import bulk, history
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import DraftPage
+from syncd.store.draft import Body, DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
-from syncd.store.target import check, edits, identities, licenses, locks, rows, words
+from syncd.store.target import (
+    check,
+    edits,
+    identities,
+    licenses,
+    locks,
+    merging,
+    rows,
+    since,
+    words,
+)
 
 LINK_COLUMNS = (
     "digest",
@@ -67,10 +77,11 @@ class Target:
         locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
-        trimmed = check.trim_undoing(changes, stored, self.connection)
-        stale = self._stale(changes, stored, facts)
-        stale |= words.overtaken(self.database, conn, self.partition, changes)
-        stale.update(check.overheard(changes, spoken_of))
+        trimmed, broken = self._broken(changes, stored)
+        broken |= check.overheard(changes, spoken_of)
+        broken |= self._overtaken(conn, changes, page.body)
+        broken |= words.overtaken(self.database, conn, self.partition, changes)
+        stale = self._stale(changes, broken, facts)
         page.body.without_creations(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
@@ -79,6 +90,7 @@ class Target:
         reach("apply.batch.writing")
         self._create(conn, page.body.creations)
         self._entities(conn, changes, stored, stale, born_with)
+        merging.write(self.database, conn, self.step, page.first_seq, changes, stale)
         done = (change for at, change in enumerate(changes) if at not in stale)
         licenses.write(self.database, conn, self.step, done)
         reach("apply.batch.entities")
@@ -126,10 +138,40 @@ class Target:
             return set()
         return facts.spoken_of_since({one.entity for one in links if one.entity}, self.run)
 
+    def _broken(
+        self, changes: Sequence[Change], stored: dict[UUID, Entity]
+    ) -> tuple[dict[int, str], dict[int, str]]:
+        """Places of undoing changes that were trimmed, and of changes that do not fit, each with
+        why. Each of several changes of one entity is compared with what those before it leave.
+        """
+        trimmed: dict[int, str] = {}
+        broken: dict[int, str] = {}
+        here, turns = dict(stored), check.in_turn(changes)
+        for turn in turns:
+            trimmed |= check.trim_undoing(turn, here, self.connection)
+            broken |= check.broken_updates(turn, here, self.connection)
+            for place, one in enumerate(turn if len(turns) > 1 else ()):
+                if place not in broken and one.entity in here and one.action is not Action.DECIDE:
+                    here[one.entity] = in_force(here[one.entity], one.after, self.connection)
+        return trimmed, broken
+
+    def _overtaken(self, conn: Connection, changes: Sequence[Change], body: Body) -> dict[int, str]:
+        """Places of changes that others overtook who merged or retired somebody; links that were
+        tied to another one meanwhile are taken out of the page.
+        """
+        if not self.careful:
+            return {}
+        torn = since.torn(self.database, conn, self.partition, body.links)
+        why = "its record is tied to another one by now"
+        stale = {body.links[at].change: why for at in torn if body.links[at].change >= 0}
+        body.links = [one for at, one in enumerate(body.links) if at not in torn]
+        return stale | since.homeless(self.database, conn, changes)
+
     def _stale(
-        self, changes: Sequence[Change], stored: dict[UUID, Entity], facts: StoreFacts | None
+        self, changes: Sequence[Change], broken: dict[int, str], facts: StoreFacts | None
     ) -> dict[int, str]:
-        stale = check.broken_updates(changes, stored, self.connection)
+        """Places of changes to leave out, those that are `broken` and what goes with them."""
+        stale = dict(broken)
         if self.careful and facts is not None:
             stale.update(check.taken_keys(changes, self.rules, facts))
         for place, change in enumerate(changes):
@@ -138,7 +180,7 @@ class Target:
                 stale.setdefault(place, "what it belongs to could not be created")
             if place in stale and creates(change):
                 self.withheld.add(change.entity)
-        return stale
+        return stale | check.after_stale(changes, stale)
 
     def _trim_identities(
         self,
@@ -229,9 +271,9 @@ class Target:
         columns = tuple(rows.COLUMNS[kind][at] for at in places)
         keys_too = any(name.startswith("key_") for name in columns)
         values = []
-        for one in changes:
-            row = rows.changed(stored[one.entity], one, self.connection, keys_too=keys_too)
-            values.append([*(row[at] for at in places), one.entity])
+        for one in _latest(changes, stored, self.connection):
+            row = rows.of(one, keys_too=keys_too)
+            values.append([*(row[at] for at in places), one.id])
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
     # -- links and items ---------------------------------------------------------------------------
@@ -300,7 +342,7 @@ class Target:
                     conn,
                     t.item_history,
                     ("step_id", *ITEM_KEY, "raw", "link"),
-                    [(self.step, *row[:3], row.raw, _link_json(row)) for row in found],
+                    [(self.step, *row[:3], row.raw, history.link_json(row)) for row in found],
                 )
 
     def _these(self, table: sa.Table, stream: str, keys: Sequence[str]) -> sa.ColumnElement[bool]:
@@ -367,6 +409,17 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     return stored
 
 
+def _latest(
+    changes: Sequence[Change], stored: dict[UUID, Entity], connection: str
+) -> Iterable[Entity]:
+    """Each of the entities as its changes, one after the other, leave it."""
+    latest: dict[UUID, Entity] = {}
+    for one in changes:
+        entity = latest.get(one.entity) or stored[one.entity]
+        latest[one.entity] = in_force(entity, one.after, connection)
+    return latest.values()
+
+
 def _unsettled(
     links: list[LinkWrite], changes: Collection[int], entities: Collection[UUID]
 ) -> list[LinkWrite]:
@@ -386,19 +439,3 @@ def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:
     for one in links:
         found[one.stream].append(one.key)
     return found
-
-
-def _link_json(row: Any) -> str:
-    return bulk.json_text(
-        {
-            "state": row.state,
-            "entity": row.entity_id,
-            "matched_by": row.matched_by,
-            "misses": row.misses,
-            "missed_at": row.missed_at,
-            "counted_at": row.counted_at,
-            "note": row.note,
-            "owner": row.owner,
-            "pinned": row.pinned,
-        }
-    )

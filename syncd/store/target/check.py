@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,12 @@ from syncd.changes import (
     ASIDE,
     DECISION,
     LICENSES,
+    MERGED,
     NOBODY,
     OVERRIDES,
     OWNERS,
     PINNED,
+    SPECIAL,
     UNDO,
     Action,
     Change,
@@ -24,19 +27,45 @@ from syncd.changes import (
 )
 from syncd.entities import Entity, Kind
 from syncd.store.facts import StoreFacts
-from syncd.store.target import rows
 
 DROPPED = Change(Kind.USER, Action.LINK, NOBODY, None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
 
-_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", LICENSES, DECISION, ASIDE, PINNED)
-"""What a change says before that is no value of its entity: `words`, `identities` and `licenses`
-look at it.
-"""
+_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", LICENSES, DECISION, ASIDE, PINNED, MERGED)
+"""What a change says before that is no value of its entity: others look at it."""
 
 _WHOEVER_HAS_ITS_KEYS = int(Effect.RECREATED | Effect.DECIDED)
 
 Rules = dict[Kind, tuple[tuple[str, ...], ...]]
+
+
+def in_turn(changes: Sequence[Change]) -> list[Sequence[Change]]:
+    """The changes as lists in which no entity comes twice; DROPPED stands for those of others."""
+    turns: list[list[int]] = []
+    times: dict[UUID, int] = defaultdict(int)
+    for place, change in enumerate(changes):
+        at = times[change.entity]
+        times[change.entity] += change.entity != NOBODY
+        if at == len(turns):
+            turns.append([])
+        turns[at].append(place)
+    if len(turns) < 2:
+        return [changes]
+    chosen = map(set, turns)
+    return [[one if at in turn else DROPPED for at, one in enumerate(changes)] for turn in chosen]
+
+
+def after_stale(changes: Sequence[Change], stale: Collection[int]) -> dict[int, str]:
+    """Places of changes that come after a stale one of the same entity, each with why."""
+    found: dict[int, str] = {}
+    if stale:
+        left_out: set[UUID] = set()
+        for place, change in enumerate(changes):
+            if place in stale:
+                left_out.add(change.entity)
+            elif change.entity in left_out and change.entity != NOBODY:
+                found[place] = "it builds on a change that was left out"
+    return found
 
 
 def broken_updates(
@@ -50,6 +79,8 @@ def broken_updates(
         entity = stored.get(change.entity)
         if entity is None:
             broken[place] = f"the {change.kind} is not there any more"
+        elif entity.retired and not change.before.get("retired"):
+            broken[place] = f"the {change.kind} was retired, or merged into another, since"
         elif fields := differing(change, entity, connection):
             when = "since" if change.rule == UNDO else "after the plan was made"
             broken[place] = f"{', '.join(fields)} changed {when}"
@@ -128,7 +159,7 @@ def _owned_by_others(change: Change, entity: Entity, connection: str) -> list[st
         name
         for name, value in change.before.items()
         if value is not None
-        and name not in rows.SPECIAL
+        and name not in SPECIAL
         and name not in entity.overrides
         and entity.owner(name) != owners.get(name, connection)
     ]

@@ -6,19 +6,17 @@ gave to that user in the meantime.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import LICENSES, OVERRIDES, OWNERS, Change, released_licenses, returned_licenses
-from syncd.entities import new_id
 from syncd.store import licenses
-from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.target.ledger import Entry, book
 
 OVERTAKEN = "its licenses changed after the plan was made"
 SINCE = "licenses changed since"
@@ -77,28 +75,9 @@ def _give_back_only(
 def write(database: Database, conn: Connection, step: int, changes: Iterable[Change]) -> None:
     """Write into the ledger, and the pools, what changes release and give back."""
     moves = [
-        (change.entity, UUID(hex=pool), sign * count)
+        Entry(UUID(hex=pool), change.entity, Decimal(0), sign * count)
         for change in changes
         for sign, some in ((-1, released_licenses(change)), (1, returned_licenses(change)))
         for pool, count in some
     ]
-    if not moves:
-        return
-    now = database.now(conn)
-    dated = {"step_id": step, "effective_at": now, "recorded_at": now}
-    conn.execute(
-        sa.insert(t.license_ledger),
-        [
-            {"id": new_id(), "pool_id": pool, "user_id": user, "assigned_delta": count, **dated}
-            for user, pool, count in moves
-        ],
-    )
-    totals: Counter[UUID] = Counter()
-    for _, pool, count in moves:
-        totals[pool] += count
-    c = t.license_pool.c
-    for pool in sorted(totals):  # in one order everywhere, so that nobody waits for each other
-        more = sa.literal(totals[pool], sa.Integer())
-        conn.execute(
-            sa.update(t.license_pool).where(c.id == pool).values(assigned=c.assigned + more)
-        )
+    book(database, conn, step, moves)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -29,8 +29,15 @@ def take(
         clients |= {int(client, 16) for client in {row[at] for row in given}}
     if careful:
         clients |= _of_links(database, conn, body.links)
+    lock_clients(database, conn, clients)
+
+
+def lock_clients(database: Database, conn: Connection, clients: Collection[int]) -> None:
+    """Wait for whoever writes what belongs to these clients (their ids as numbers), and keep others
+    waiting until this transaction ends.
+    """
     numbers = sorted({client % (1 << 63) for client in clients})
-    if numbers:
+    if numbers and database.dialect == "postgresql":
         conn.exec_driver_sql(
             "select pg_advisory_xact_lock(n) from unnest(%s::bigint[]) as n", (numbers,)
         )

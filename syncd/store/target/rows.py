@@ -8,15 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import ASIDE, DECISION, LICENSES, OVERRIDES, OWNERS, PINNED, Change
+from syncd.changes import OVERRIDES, OWNERS, SPECIAL, Change
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
-
-SPECIAL = frozenset(
-    {"client", "site", "role", "identities", "retired", LICENSES}
-    | {OWNERS, OVERRIDES, DECISION, ASIDE, PINNED}
-)
-"""Names in a change that are not fields of the entity."""
 
 _REFERENCES: dict[Kind, tuple[str, ...]] = {
     Kind.CLIENT: (),
@@ -72,21 +66,20 @@ def _all_owned_by(connection: str) -> str:
     return json_text({"*": connection})
 
 
-def changed(entity: Entity, change: Change, connection: str, *, keys_too: bool = True) -> list[Any]:
-    """The row of a stored entity with the change in force; without its keys, which take the most
-    time, where nobody wants them.
+def of(entity: Entity, *, keys_too: bool = True) -> list[Any]:
+    """The row of a stored entity, without its id; without its keys, which take the most time, where
+    nobody wants them.
     """
-    after = change.after
-    values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
-    client = UUID(hex=after["client"]) if after.get("client") else entity.client
-    site = UUID(hex=after["site"]) if after.get("site") else entity.site
-    if "role" in after:
-        values["role"] = after["role"]
-    overrides = _overrides(entity, after)
-    provenance = json_text(_provenance(entity, change, connection))
-    retired = bool(after.get("retired", entity.retired))
-    known = None if keys_too else _NO_KEYS
-    return _row(change.kind, client, site, values, provenance, overrides, known, retired)
+    return _row(
+        entity.kind,
+        entity.client,
+        entity.site,
+        entity.values,
+        json_text(entity.provenance),
+        entity.overrides or None,
+        None if keys_too else _NO_KEYS,
+        entity.retired,
+    )
 
 
 _NO_KEYS: dict[str, str] = {}
@@ -142,29 +135,3 @@ def _custom(values: dict[str, Any]) -> dict[str, Any]:
     start = len(CUSTOM)
     names = sorted(filterfalse(_NOT_CUSTOM.__contains__, values))
     return {name[start:]: value for name in names if (value := values[name]) is not None}
-
-
-def _overrides(entity: Entity, after: dict[str, Any]) -> dict[str, Any] | None:
-    given = after.get(OVERRIDES)
-    if given is None:
-        return entity.overrides or None
-    merged = {**entity.overrides, **given}
-    return {name: value for name, value in merged.items() if value is not None} or None
-
-
-def _provenance(entity: Entity, change: Change, connection: str) -> dict[str, str]:
-    """Who owns each value from now on: the writer, or whom the change names."""
-    owners = dict(entity.provenance)
-    given = change.after.get(OWNERS) or {}
-    fields = [name for name in change.after if name not in SPECIAL]
-    if not owners:
-        owners = {"*": connection}
-    for name in dict.fromkeys([*fields, *given]):
-        owner = given.get(name, connection)
-        if name in change.after and change.after[name] is None:  # what is blank is nobody's
-            owners.pop(name, None)
-        elif owner != owners.get("*"):
-            owners[name] = owner
-        else:
-            owners.pop(name, None)
-    return owners

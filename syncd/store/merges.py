@@ -1,0 +1,98 @@
+"""What a merge or its undo must know: who lives where, who shares a key, what was merged since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.entities import Entity, Kind
+from syncd.store import tables as t
+from syncd.store.answers import short_labels
+from syncd.store.database import Database
+from syncd.store.entities import load_entities
+
+PAGE = 2000
+UNIQUE = ("email", "login", "employee_id", "third_party_id")
+"""Keys of users that no two of a client should share."""
+
+
+class Dweller(NamedTuple):
+    """A user and where it lives."""
+
+    user: UUID
+    site: UUID
+    retired: bool
+
+
+class Rivals(NamedTuple):
+    """Two users with the same key: `kept` is of the client that stays."""
+
+    kept: UUID
+    gone: UUID
+    field: str
+    key: str
+
+
+def _is_kept(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether a row is in use, or may be again: who was merged comes back if that is undone."""
+    return sa.or_(sa.not_(table.c.retired), table.c.id.in_(sa.select(t.merged.c.entity_id)))
+
+
+def sites_of(database: Database, conn: Connection, client: UUID) -> list[Entity]:
+    """The sites of a client, those included that were merged, oldest first."""
+    c = t.site.c
+    query = sa.select(c.id).where(c.client_id == client, _is_kept(t.site)).order_by(c.id)
+    found = load_entities(database, conn, Kind.SITE, conn.execute(query).scalars().all())
+    return [found[one] for one in sorted(found)]
+
+
+def dwellers(conn: Connection, kind: Kind, home: UUID) -> Iterator[Sequence[Dweller]]:
+    """The users of a client or site, those included that were merged, by the page."""
+    c = t.user.c
+    here = c.client_id if kind is Kind.CLIENT else c.site_id
+    query = sa.select(c.id, c.site_id, c.retired).where(here == home, _is_kept(t.user))
+    query = query.order_by(c.id).limit(PAGE)
+    page = [Dweller(*row) for row in conn.execute(query)]
+    while page:
+        yield page
+        page = [Dweller(*row) for row in conn.execute(query.where(c.id > page[-1].user))]
+
+
+def rivals(conn: Connection, kept: UUID, gone: UUID, most: int) -> list[Rivals]:
+    """Pairs of users of two clients that share a unique key; so many at most, each pair once."""
+    ours, theirs = t.user.alias("ours"), t.user.alias("theirs")
+    found: dict[tuple[UUID, UUID], Rivals] = {}
+    for field in UNIQUE:
+        mine, other = ours.c[f"key_{field}"], theirs.c[f"key_{field}"]
+        query = (
+            sa.select(ours.c.id, theirs.c.id, sa.literal(field), mine)
+            .select_from(ours.join(theirs, mine == other))
+            .where(ours.c.client_id == kept, theirs.c.client_id == gone)
+            .where(mine.is_not(None), sa.not_(ours.c.retired), sa.not_(theirs.c.retired))
+            .order_by(ours.c.id, theirs.c.id)
+            .limit(most)
+        )
+        for row in conn.execute(query):
+            found.setdefault((row[0], row[1]), Rivals(*row))
+    return list(found.values())[:most]
+
+
+def merged_since(database: Database, conn: Connection, run: int) -> str | None:
+    """Why the merges of a run cannot be taken back: who stayed was merged itself since."""
+    later, c = t.merged.alias("later"), t.merged.c
+    query = (
+        sa.select(later.c.entity_id, t.step.c.run_id)
+        .join(t.merged, c.into_id == later.c.entity_id)
+        .join(t.step, t.step.c.id == later.c.step_id)
+        .where(c.step_id.in_(sa.select(t.step.c.id).where(t.step.c.run_id == run)))
+        .order_by(t.step.c.run_id.desc())
+    )
+    row = conn.execute(query).first()
+    if row is None:
+        return None
+    name = short_labels(database, conn, [row[0]]).get(row[0], str(row[0]))
+    return f"{name} was merged into another by run {row[1]} since: undo that first"

@@ -1,0 +1,113 @@
+"""Licenses of entities that are merged: rows of the ledger that make up for others, dated now, so
+that what was true at any time stays to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from syncd.store import tables as t
+from syncd.store.database import Database
+from syncd.store.target.ledger import Entry, book
+
+
+def carry_user(database: Database, conn: Connection, step: int, one: UUID, into: UUID) -> None:
+    """What is assigned to a user is another's from now on."""
+    entries = _balance(conn, t.license_ledger.c.user_id == one)
+    taken = [entry.taken_back() for entry in entries]
+    book(database, conn, step, [*taken, *(entry._replace(user=into) for entry in entries)])
+
+
+def carry_client(
+    database: Database, conn: Connection, step: int, one: UUID, into: UUID
+) -> tuple[list[str], list[list[str | None]]]:
+    """A client's pools go to another. Where that has the same, the pool stays and what is in it
+    goes. The pools that went; the subscriptions, each with the pool that it had.
+    """
+    theirs = {(row.provider, row.sku): row.id for row in _pools(conn, into)}
+    moved: list[str] = []
+    same: dict[UUID, UUID] = {}
+    for row in _pools(conn, one):
+        if twin := theirs.get((row.provider, row.sku)):
+            same[row.id] = twin
+        else:
+            moved.append(row.id.hex)
+            _set(conn, t.license_pool, row.id, client_id=into)
+    for pool, twin in same.items():
+        entries = _balance(conn, t.license_ledger.c.pool_id == pool)
+        taken = [entry.taken_back() for entry in entries]
+        book(database, conn, step, [*taken, *(entry._replace(pool=twin) for entry in entries)])
+    return moved, _carry_subscriptions(conn, one, into, same)
+
+
+def _carry_subscriptions(
+    conn: Connection, one: UUID, into: UUID, same: dict[UUID, UUID]
+) -> list[list[str | None]]:
+    """`same`: the pools that take the place of others. What both clients have stays where it is."""
+    theirs = {(row.provider, row.reference) for row in _subscriptions(conn, into)}
+    moved: list[list[str | None]] = []
+    for row in _subscriptions(conn, one):
+        if (row.provider, row.reference) not in theirs:
+            moved.append([row.id.hex, row.pool_id.hex if row.pool_id else None])
+            pool = same.get(row.pool_id, row.pool_id)
+            _set(conn, t.subscription, row.id, client_id=into, pool_id=pool)
+    return moved
+
+
+def give_back(
+    database: Database,
+    conn: Connection,
+    step: int,
+    merge: int,
+    one: UUID,
+    into: UUID,
+    pools: Sequence[str],
+    subscriptions: Sequence[Sequence[str | None]],
+) -> None:
+    """Take back what the step `merge` carried from the user or client `one` to another, as far as
+    that still has it.
+    """
+    mine = {row.id.hex for row in _pools(conn, into)}
+    for pool in mine.intersection(pools):
+        _set(conn, t.license_pool, UUID(hex=pool), client_id=one)
+    mine = {row.id.hex for row in _subscriptions(conn, into)}
+    for subscription, old in subscriptions:
+        if subscription in mine:
+            pool_id = UUID(hex=old) if old else None
+            _set(conn, t.subscription, UUID(hex=subscription), client_id=one, pool_id=pool_id)
+    entries = _balance(conn, t.license_ledger.c.step_id == merge)
+    book(database, conn, step, [entry.taken_back() for entry in entries])
+
+
+def _pools(conn: Connection, client: UUID) -> Sequence[Any]:
+    c = t.license_pool.c
+    return conn.execute(sa.select(t.license_pool).where(c.client_id == client)).all()
+
+
+def _subscriptions(conn: Connection, client: UUID) -> Sequence[Any]:
+    c = t.subscription.c
+    return conn.execute(sa.select(t.subscription).where(c.client_id == client)).all()
+
+
+def _set(conn: Connection, table: sa.Table, one: UUID | None, **values: Any) -> None:
+    conn.execute(sa.update(table).where(table.c.id == one).values(**values))
+
+
+def _balance(conn: Connection, where: sa.ColumnElement[bool]) -> list[Entry]:
+    """What rows of the ledger come to, by pool and user; nothing where that is nothing."""
+    c = t.license_ledger.c
+    query = (
+        sa.select(c.pool_id, c.user_id, sa.func.sum(c.bought_delta), sa.func.sum(c.assigned_delta))
+        .where(where)
+        .group_by(c.pool_id, c.user_id)
+    )
+    found = [
+        Entry(row[0], row[1], Decimal(row[2] or 0), int(row[3] or 0)) for row in conn.execute(query)
+    ]
+    return [entry for entry in found if entry.bought or entry.assigned]
