@@ -106,6 +106,14 @@ def test_the_record_of_an_undone_creation_is_to_be_ignored(desk: Desk, busy: Out
     assert ignored(desk) == dict.fromkeys(undone, word)
 
 
+def test_what_an_undo_with_it_took_away_does_not_come_again(desk: Desk, busy: Outcome) -> None:
+    desk.undo(busy.run, keep=True)
+
+    assert proposed(desk) == {}
+    desk.sync()
+    assert desk.names() == ["Ada", "Bob"]
+
+
 def test_a_word_to_ignore_takes_the_place_of_an_earlier_one(desk: Desk, busy: Outcome) -> None:
     with desk.database.engine.begin() as conn:
         old = {"verdict": "create", "actor": "eve", "step_id": 1, "key": "new"}
