@@ -97,13 +97,15 @@ class StoreFacts(Ties):
     def _living_sql(
         self, what: str, stream: str, states: Sequence[LinkState]
     ) -> tuple[str, tuple[Any, ...]]:
-        """A query for links in these states that own their item, and what it is given."""
-        mark = self.database.mark
+        """A query for links in these states that own their item, and what it is given. The states
+        stand in the text: only so does SQLite use an index of links in a state.
+        """
+        mark, among = self.database.mark, ", ".join(f"'{state}'" for state in states)
         sql = (
             f"select {what} from link where partition_id = {mark} and stream = {mark} "
-            f"and owner = '' and state in ({', '.join(mark for _ in states)})"
+            f"and owner = '' and state {f'in ({among})' if len(states) > 1 else f'= {among}'}"
         )
-        return sql, (self.partition, stream, *(state.value for state in states))
+        return sql, (self.partition, stream)
 
     def other_ties(self, stream: str, keys: Sequence[str]) -> dict[str, OtherTie]:
         """What is known of keys that are not settled by a living link of their own."""

@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 
 from syncd.changes import LinkState
 from syncd.store import tables as t
+from syncd.store.gaps import vanished
 
 Items = list[tuple[str, bytes]]
 """Keys and raw bytes, in the order of keys."""
@@ -14,15 +15,18 @@ Items = list[tuple[str, bytes]]
 
 def standing(conn: Connection, partition: int, stream: str, after: str, most: int) -> Items:
     """The first items after the key `after` of records that are in their source, as far as anybody
-    knows, and not in quarantine.
+    knows, and not in quarantine. Who was undone, and not made again by the sync after that, is not.
     """
     c, link = t.item.c, t.link.c
+    synced = vanished(conn, [partition]).get(partition, 0)
+    undone = sa.and_(link.state == LinkState.UNDONE, link.step_id < synced)
     aside = sa.exists().where(_same(t.quarantine, t.item))
     query = (
         sa.select(c.key, c.raw)
         .join(t.link, _same(t.link, t.item))
         .where(c.partition_id == partition, c.stream == stream, c.key > after)
-        .where(link.state.not_in([LinkState.MISSED, LinkState.GONE]), sa.not_(aside))
+        .where(link.state.not_in([LinkState.MISSED, LinkState.GONE]), sa.not_(undone))
+        .where(sa.not_(aside))
     )
     return [(row[0], row[1]) for row in conn.execute(query.order_by(c.key).limit(most))]
 

@@ -215,6 +215,14 @@ sa.Index(
     sqlite_where=_its_clock_runs,
     postgresql_where=_its_clock_runs,
 )
+_is_skipped = link.c.state == "skipped"
+sa.Index(
+    "ix_link_skipped",
+    link.c.partition_id,
+    link.c.stream,
+    sqlite_where=_is_skipped,
+    postgresql_where=_is_skipped,
+)
 
 item = sa.Table(
     "item",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
 
-from syncd.changes import Decisions, Quarantined
+from syncd.changes import Decisions, LinkState, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
 from syncd.failpoints import reach
 from syncd.mapping.clocks import running
@@ -237,7 +237,7 @@ def _plan_tombstones(
     decided.out.healed += [(stream.name, key) for key in aside]
     links = step.facts.links(stream.name, list(dropped))
     step.reads[stream.name].ticked.update(running(links))
-    dead = [one for one in links.values() if one.state in LIVING]
+    dead = [one for one in links.values() if one.state in (*LIVING, LinkState.SKIPPED)]
     plan_gone(step.context, stream.name, dead, "deleted", decided)
 
 

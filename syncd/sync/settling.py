@@ -164,8 +164,12 @@ def absence_tells(step: Step, stream: Stream) -> bool:
     return full and step.connector.deletes(stream) is Deletes.ABSENCE
 
 
+SKIPPED = (LinkState.SKIPPED,)
+"""The state of links to nobody: their record was never in scope, or a person ignores it."""
+
+
 def sweepable(stream: Stream) -> Sequence[LinkState]:
-    """The states of links that a sweep looks at."""
+    """The states of links that a sweep looks at, and that count for its guards."""
     people = stream.name == "people"
     return LIVING if people else (LinkState.ALIVE,)
 
@@ -203,27 +207,29 @@ def _sweep(step: Step, stream: Stream) -> None:
         living = step.reads[name].living
         if living is None:
             living = step.facts.count_living(name, sweepable(stream))
+        skipped = step.facts.count_living(name, SKIPPED)
     step.counts[f"living {name}"] = living
     if not _saw_all(step, name, living):
-        _compare(step, stream, living)
+        step.counts[f"absent {name}"] += _compare(step, stream, sweepable(stream), living)
+    if skipped:  # nobody was made of them, so nobody leaves
+        _compare(step, stream, SKIPPED, skipped)
 
 
-def _compare(step: Step, stream: Stream, living: int) -> None:
-    """Plan for the living links whose key was not seen."""
-    done, after, name = 0, "", stream.name
+def _compare(step: Step, stream: Stream, states: Sequence[LinkState], total: int) -> int:
+    """Plan for the links in these states whose key was not seen; how many these are."""
+    done, found, after, name = 0, 0, "", stream.name
     with step.facts.open():
         seen = step.draft.seen(step.facts.conn, name)
     while True:
         with step.facts.open():
-            keys = step.facts.living(name, sweepable(stream), after, SWEPT_AT_ONCE)
+            keys = step.facts.living(name, states, after, SWEPT_AT_ONCE)
         if not keys:
-            return
+            return found
         absent = missing(keys, seen)
         for start in range(0, len(absent), step.batch):
             _plan_absent(step, stream, absent[start : start + step.batch])
-        step.counts[f"absent {name}"] += len(absent)
-        done, after = done + len(keys), keys[-1]
-        step.report(Progress("sweep", name, done, living))
+        done, found, after = done + len(keys), found + len(absent), keys[-1]
+        step.report(Progress("sweep", name, done, total))
 
 
 def _saw_all(step: Step, stream: str, living: int) -> bool:

@@ -301,6 +301,7 @@ class Model:
         reason = self._leaving(source, tie)
         if reason and self._rule(source, reason) == "wait" and user.active and not creates:
             misses = was.misses + 1 if (was.way, was.reason) == ("leaving", reason) else 1
+            confirmed = confirmed and not self._moves(person)  # a move is all that was approved
             if misses < 2 and not (confirmed and self._would_leave(person)):
                 tie.way, tie.reason, tie.misses = "leaving", reason, misses
         self._settle(person, [*FIELDS], creating=source if creates else None)
@@ -393,11 +394,17 @@ class Model:
     def _value(said: Said, variant: Variant, name: str) -> Any:
         return None if name == "title" and not variant.own_title else said.get(name)
 
+    def _client(self, person: str) -> str:
+        placing = self._speaking(person, "client")
+        return CLIENTS[placing[0][1]["org"]] if placing else self.users[person].client
+
+    def _moves(self, person: str) -> bool:
+        return self._client(person) != self.users[person].client
+
     def _place(self, person: str) -> None:
         user = self.users[person]
-        placing = self._speaking(person, "client")
-        if placing and CLIENTS[placing[0][1]["org"]] != user.client:
-            user.client, user.site = CLIENTS[placing[0][1]["org"]], "Main"
+        if self._moves(person):
+            user.client, user.site = self._client(person), "Main"
         for _, said, _ in self._speaking(person, "site"):
             if said.get("site"):
                 user.site = said["site"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from syncd.connectors.base import Page
+from syncd.connectors.base import Deletes, Page
 from syncd.entities import Kind
 from syncd.records import Organization, Person, Record
 from syncd.store import gaps as counting
@@ -164,6 +164,26 @@ def test_a_record_that_waits_and_was_out_of_scope_before_is_told_once(
 
     assert counts(desk) == (1, 0)
     assert [one.code for one in missing(desk).values()] == ["unknown_client"]
+
+
+@pytest.mark.parametrize("way", ["absent", "deleted"])
+def test_a_record_out_of_scope_that_is_gone_is_no_gap_any_more(
+    desk: Desk, source: Source, way: str
+) -> None:
+    desk.mapping(MEMBERS)
+    source.people = [who("Ada"), who("Bob", user_type="Guest")]
+    assert counts(desk) == (1, 0)
+    source.people = [who("Ada")]
+    if way == "deleted":
+        source.deletes = Deletes.UNKNOWN
+        source.pages = [Page(source.people, gone("bob")), Page([])]
+
+    assert counts(desk) == (0, 0)
+    assert desk.sync().counts["unchanged"] == 3  # Ada and two clients
+
+    source.pages, source.people = None, [who("Ada"), who("Bob", user_type="Guest")]
+    assert counts(desk) == (1, 0)
+    assert desk.links() == {"ada": "alive", "bob": "skipped"}
 
 
 def test_what_was_undone_is_a_gap_until_the_next_sync_has_looked_for_it(desk: Desk) -> None:

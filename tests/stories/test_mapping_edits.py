@@ -341,6 +341,17 @@ def test_records_whose_users_were_undone_are_planned_as_a_sync_would(desk: Desk)
     assert changed(desk, desk.sync().run) == changed(desk, outcome.run)
 
 
+def test_who_was_undone_and_left_the_source_since_is_not_planned(desk: Desk) -> None:
+    desk.sync(people(1))
+    desk.undo(desk.sync(people(3)).run)
+    desk.resume()
+    desk.sync(people(2))
+
+    outcome = plan_under(desk, '[user.fields]\ndepartment = "display_name"\n')
+
+    assert changed(desk, outcome.run) == [("update", "p0"), ("update", "p1")]
+
+
 def test_what_waits_in_quarantine_is_planned_as_well(desk: Desk) -> None:
     """A record that the edit heals would come out; one that it breaks would go in."""
     twin = person("Bob", **{"E-mail": "ada@acme.example"})
