@@ -14,13 +14,13 @@ demo: .venv/.stamp ## a tour with sample data, in a temporary folder
 	$(BIN)/python -m syncd.demo
 
 test: .venv/.stamp ## all tests, on SQLite and on a PostgreSQL that they start themselves
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: .venv/.stamp ## what CI runs: lint, format, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 bench: .venv/.stamp ## how fast it is on this computer
 	$(BIN)/python -m tests.benchmarks.core

@@ -15,10 +15,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import UNDO, Action, Change, LinkWrite, Quarantined, creates, in_force
+from syncd.changes import UNDO, Action, Change, LinkWrite, creates, in_force
 from syncd.entities import Entity, Kind
 from syncd.failpoints import reach
-from syncd.store import bulk, history
+from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.draft import Body, DraftPage
@@ -35,21 +35,7 @@ from syncd.store.target import (
     since,
     words,
 )
-
-LINK_COLUMNS = (
-    "digest",
-    "state",
-    "kind",
-    "entity_id",
-    "matched_by",
-    "misses",
-    "missed_at",
-    "counted_at",
-    "note",
-    "owner",
-    "step_id",
-)
-ITEM_KEY = ("partition_id", "stream", "key")
+from syncd.store.target.records import Records
 
 
 @dataclass(slots=True)
@@ -94,12 +80,13 @@ class Target:
         done = (change for at, change in enumerate(changes) if at not in stale)
         licenses.write(self.database, conn, self.step, done)
         reach("apply.batch.entities")
-        self._links(conn, _unsettled(page.body.links, shortened, spoken_of), stale)
+        records = Records(self.database, conn, self.step, self.partition)
+        records.write_links(_unsettled(page.body.links, shortened, spoken_of), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
         values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
         edits.unsettle(self.database, conn, values)
         reach("apply.batch.links")
-        self._quarantine(conn, page)
+        records.write_quarantine(page.body)
         words.write(self.database, conn, self.step, self.partition, changes, stale)
         self._mark_stale(conn, page.first_seq, stale)
         self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
@@ -276,113 +263,6 @@ class Target:
             values.append([*(row[at] for at in places), one.id])
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
-    # -- links and items ---------------------------------------------------------------------------
-
-    def _links(self, conn: Connection, links: Sequence[LinkWrite], stale: dict[int, str]) -> None:
-        if not links:
-            return
-        new = [one for one in links if one.is_new and one.change not in stale]
-        old = [one for one in links if not one.is_new and one.change not in stale]
-        unsettled = [one for one in links if not one.is_new and one.change in stale]
-        table, database = t.link, self.database
-        columns = (*ITEM_KEY, *LINK_COLUMNS, "pinned")
-        made = [(*self._link_row(one), bool(one.pinned)) for one in new]
-        bulk.insert(database, conn, table, columns, made)
-        self._remember(conn, old)
-        key_last = [[*self._link_row(one)[3:], *self._link_row(one)[:3]] for one in old]
-        bulk.update(database, conn, table, LINK_COLUMNS, key_last)
-        words.pin(database, conn, self.partition, old)
-        none = [[None, self.partition, one.stream, one.key] for one in unsettled]
-        bulk.update(database, conn, table, ("digest",), none)
-        self._items(conn, new, old)
-        edits.ignore(database, conn, self.step, self.partition, [one for one in old if one.ignore])
-
-    def _link_row(self, one: LinkWrite) -> tuple[Any, ...]:
-        return (
-            self.partition,
-            one.stream,
-            one.key,
-            one.digest,
-            one.state,
-            one.kind,
-            one.entity,
-            one.matched_by,
-            one.misses,
-            one.missed_at,
-            one.counted_at,
-            one.note,
-            one.owner,
-            self.step,
-        )
-
-    def _items(self, conn: Connection, new: list[LinkWrite], old: list[LinkWrite]) -> None:
-        changed = [one for one in old if one.raw is not None]
-        for stream, keys in _by_stream(changed).items():
-            for chunk in bulk.chunks(keys):
-                conn.execute(sa.delete(t.item).where(self._these(t.item, stream, chunk)))
-        fresh = [
-            (self.partition, one.stream, one.key, one.raw)
-            for one in (*new, *changed)
-            if one.raw is not None
-        ]
-        bulk.insert(self.database, conn, t.item, (*ITEM_KEY, "raw"), fresh)
-
-    def _remember(self, conn: Connection, old: list[LinkWrite]) -> None:
-        """Keep links and items as they were before this step, for an undo."""
-        kept = sa.select(t.link, t.item.c.raw).join(
-            t.item,
-            sa.and_(*(t.link.c[name] == t.item.c[name] for name in ITEM_KEY)),
-            isouter=True,
-        )
-        for stream, keys in _by_stream(old).items():
-            for chunk in bulk.chunks(keys):
-                found = conn.execute(kept.where(self._these(t.link, stream, chunk))).all()
-                bulk.insert(
-                    self.database,
-                    conn,
-                    t.item_history,
-                    ("step_id", *ITEM_KEY, "raw", "link"),
-                    [(self.step, *row[:3], row.raw, history.link_json(row)) for row in found],
-                )
-
-    def _these(self, table: sa.Table, stream: str, keys: Sequence[str]) -> sa.ColumnElement[bool]:
-        c = table.c
-        among = self.database.among(c.key, keys)
-        return sa.and_(c.partition_id == self.partition, c.stream == stream, among)
-
-    # -- quarantine --------------------------------------------------------------------------------
-
-    def _quarantine(self, conn: Connection, page: DraftPage) -> None:
-        gone = defaultdict(list)
-        for stream, key in page.body.healed:
-            gone[stream].append(key)
-        for one in page.body.quarantined:
-            gone[one.stream].append(one.key)
-        for stream, keys in gone.items():
-            for chunk in bulk.chunks(keys):
-                these = self._these(t.quarantine, stream, chunk)
-                conn.execute(sa.delete(t.quarantine).where(these))
-        if page.body.quarantined:
-            now = self.database.now(conn)
-            unique = {(one.stream, one.key): one for one in page.body.quarantined}
-            conn.execute(
-                sa.insert(t.quarantine), [self._aside(one, now) for one in unique.values()]
-            )
-
-    def _aside(self, one: Quarantined, now: Any) -> dict[str, Any]:
-        return {
-            "partition_id": self.partition,
-            "stream": one.stream,
-            "key": one.key,
-            "code": one.code,
-            "message": one.message,
-            "fields": list(one.fields),
-            "suggestion": one.suggestion,
-            "raw": one.raw,
-            "step_id": self.step,
-            "since": now,
-        }
-
 
 _KINDS = {kind.value: kind for kind in Kind}
 _ACTIONS = {action.value: action for action in Action}
@@ -432,10 +312,3 @@ def _unsettled(
         one._replace(digest=None) if one.change in changes or one.entity in entities else one
         for one in links
     ]
-
-
-def _by_stream(links: Sequence[LinkWrite]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for one in links:
-        found[one.stream].append(one.key)
-    return found

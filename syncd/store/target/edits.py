@@ -8,7 +8,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LinkWrite
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -19,37 +18,6 @@ def unsettle(database: Database, conn: Connection, entities: Sequence[UUID]) -> 
     for chunk in bulk.chunks(entities):
         these = database.among(t.link.c.entity_id, chunk)
         conn.execute(sa.update(t.link).where(these).values(digest=None))
-
-
-def ignore(
-    database: Database,
-    conn: Connection,
-    step: int,
-    partition: int | None,
-    links: Sequence[LinkWrite],
-) -> None:
-    """A standing word on the records of these links: an undo with `--keep` wants none of them. It
-    takes the place of any earlier word.
-    """
-    if not links:
-        return
-    c, r = t.decision.c, t.run.c
-    asked = sa.select(r.actor, r.undoes).join(t.step, t.step.c.run_id == r.id)
-    actor, undone = conn.execute(asked.where(t.step.c.id == step)).one()
-    told = {
-        "partition_id": partition,
-        "verdict": "ignore",
-        "actor": actor,
-        "reason": f"undo of run {undone} with --keep",
-        "step_id": step,
-        "decided_at": database.now(conn),
-    }
-    for one in links:
-        same = sa.and_(c.partition_id == partition, c.stream == one.stream, c.key == one.key)
-        conn.execute(sa.delete(t.decision).where(same))
-    conn.execute(
-        sa.insert(t.decision), [{**told, "stream": one.stream, "key": one.key} for one in links]
-    )
 
 
 def main_site(conn: Connection, client: UUID) -> UUID | None:

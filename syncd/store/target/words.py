@@ -100,6 +100,37 @@ def write(
             conn.execute(sa.update(t.link).where(these).values(pinned=change.after[PINNED]))
 
 
+def ignore(
+    database: Database,
+    conn: Connection,
+    step: int,
+    partition: int | None,
+    links: Sequence[LinkWrite],
+) -> None:
+    """A standing word on the records of these links: an undo with `--keep` wants none of them. It
+    takes the place of any earlier word.
+    """
+    if not links:
+        return
+    c, r = t.decision.c, t.run.c
+    asked = sa.select(r.actor, r.undoes).join(t.step, t.step.c.run_id == r.id)
+    actor, undone = conn.execute(asked.where(t.step.c.id == step)).one()
+    told = {
+        "partition_id": partition,
+        "verdict": "ignore",
+        "actor": actor,
+        "reason": f"undo of run {undone} with --keep",
+        "step_id": step,
+        "decided_at": database.now(conn),
+    }
+    for one in links:
+        same = sa.and_(c.partition_id == partition, c.stream == one.stream, c.key == one.key)
+        conn.execute(sa.delete(t.decision).where(same))
+    conn.execute(
+        sa.insert(t.decision), [{**told, "stream": one.stream, "key": one.key} for one in links]
+    )
+
+
 def _keep(database: Database, conn: Connection, step: int, partition: int, change: Change) -> None:
     conn.execute(sa.delete(t.decision).where(_this(t.decision, partition, change)))
     told: Said | None = change.after[DECISION]
