@@ -1,4 +1,6 @@
-"""Clients and sites that no source has any more: they wait for a person, who keeps them or not."""
+"""Clients and sites that no source has any more, and partitions that may not be read any more: they
+wait for a person.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from syncd.entities import Kind
 from syncd.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from syncd.store.answers import Found
     from syncd.store.answers_gone import GonePlace, GoneRecord
+    from syncd.store.answers_partitions import LostPartition
     from syncd.store.database import Database
+    from syncd.sync.engine import Engine
 
 GONE = "gone"
 """What the queue calls a client or site that no source has any more."""
@@ -50,6 +55,33 @@ def say_gone(found: Found[GonePlace]) -> None:
         say(f"    or not:  syncd {one.kind}s deactivate {one.id}")
         say()
     more(len(found.lines), found.total, "--limit 0 shows all")
+
+
+def lost(engine: Engine, connection: str | None) -> list[LostPartition]:
+    """The partitions without access, of all connections or one, whose mapping asks for review."""
+    from syncd.store import answers_partitions
+
+    asking = [
+        name
+        for name in engine.settings.connections
+        if connection in (None, name)
+        and (speaker := engine.speaker(name))
+        and speaker.rules.mapping.gone.access_lost.action == "review"
+    ]
+    return answers_partitions.lost(engine.database, asking)
+
+
+def say_lost(found: Sequence[LostPartition]) -> None:
+    """Which partitions, since when, how many it concerns, and what to type."""
+    for one in found:
+        part = typed(one.key or one.name)
+        say(f"access_lost  {plain(one.name)} of {one.connection}: {some(one.users, 'active user')}")
+        say(
+            f"    may not be read since {plain(one.since)} (run {one.run}); all of it stays as it is"
+        )
+        say(f"    once access is back: syncd sync {one.connection}")
+        say(f"    gone for good:       syncd connections retire {one.connection} {part}")
+        say()
 
 
 def _told(record: GoneRecord) -> str:

@@ -13,7 +13,7 @@ from syncd.cli.advice import advice
 from syncd.cli.console import as_json, more, plain, say, talk, typed
 from syncd.cli.session import AsJson, Limit
 from syncd.entities import Kind
-from syncd.errors import UsageError
+from syncd.errors import AccessLost, UsageError
 
 if TYPE_CHECKING:
     from syncd.store.answers_likely import Hint
@@ -48,8 +48,9 @@ def list_review(
     limit: Limit = 50,
     json: AsJson = False,
 ) -> None:
-    """Show what waits for a person: held plans, records set aside and whom each may be, and clients
-    and sites that no source has any more.
+    """Show what waits for a person: held plans, records set aside and whom each may be, clients and
+    sites that no source has any more, and partitions that may not be read any more, where the
+    mapping asks for review.
     """
     from syncd.store import answers_likely
     from syncd.sync import suggesting
@@ -67,6 +68,9 @@ def list_review(
             hints = [one for one in hints if owner in (None, one.client)]
         queue = suggesting.queue(engine, wanted, owner, limit)
         gone = gone_places.found(engine.database, connection, code, owner, stream, limit)
+        lost = []
+        if code in (None, AccessLost.code) and not (client or stream):
+            lost = gone_places.lost(engine, connection)
     if json:
         as_json(
             holds=holds,
@@ -74,6 +78,7 @@ def list_review(
             quarantined=queue.total,
             recreated=hints,
             gone=gone.lines,
+            lost=lost,
         )
         return
     for hold in holds:
@@ -83,8 +88,9 @@ def list_review(
     for hint in hints:
         _say_hint(hint)
     gone_places.say_gone(gone)
+    gone_places.say_lost(lost)
     more(len(queue.entries), queue.total, "--limit 0 shows all")
-    if not holds and not queue.entries and not hints and not gone.lines:
+    if not holds and not queue.entries and not hints and not gone.lines and not lost:
         narrowed = any((connection, code, client, stream))
         talk("nothing waits for a person" + (" that fits this filter" if narrowed else ""))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from syncd.entities import Kind
+from syncd.errors import AccessLost
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.partitions import UNLISTED
+from syncd.store.partitions import LISTED, UNLISTED
 from syncd.store.ties import LIVING
 
 
@@ -29,6 +31,19 @@ class PartitionLine(NamedTuple):
     last_at: datetime | None
     users: int
     waiting: int | None
+
+
+class LostPartition(NamedTuple):
+    """A partition that its source does not let us read any more, since the first run that was told
+    so; `users`: how many active users its records are tied to.
+    """
+
+    connection: str
+    key: str
+    name: str
+    since: datetime
+    run: int
+    users: int
 
 
 def partitions(database: Database, connection: str) -> list[PartitionLine]:
@@ -61,6 +76,34 @@ def _users() -> sa.ColumnElement[int]:
     query = query.where(c.partition_id == t.partition.c.id, c.kind == Kind.USER)
     query = query.where(c.state.in_(LIVING), u.active, sa.not_(u.retired))
     return query.correlate(t.partition).scalar_subquery()
+
+
+def lost(database: Database, connections: Collection[str]) -> list[LostPartition]:
+    """Partitions of these connections that the last sync had no access to any more, the longest
+    lost first.
+    """
+    p, s, r = t.partition.c, t.step.c, t.run.c
+    told = s.code == AccessLost.code
+    ended = sa.and_(r.mode == "apply", s.state != "due")
+    read = sa.select(s.partition_id, sa.func.max(s.id).label("id")).join(t.run, r.id == s.run_id)
+    good = read.where(ended, sa.func.coalesce(s.code, "") != AccessLost.code)
+    last = good.group_by(s.partition_id).subquery()
+    query = (
+        sa.select(
+            t.connection.c.name, p.key, p.name, sa.func.min(r.started_at), sa.func.min(r.id),
+            _users(),
+        )
+        .select_from(t.partition)
+        .join(t.connection, t.connection.c.id == p.connection_id)
+        .join(t.step, s.partition_id == p.id)
+        .join(t.run, r.id == s.run_id)
+        .join(last, last.c.partition_id == p.id, isouter=True)
+        .where(t.connection.c.name.in_(connections), p.state == LISTED, ended, told)
+        .where(s.id > sa.func.coalesce(last.c.id, 0))
+        .group_by(t.connection.c.name, p.id, p.key, p.name)
+        .order_by(sa.func.min(r.started_at), p.id)
+    )  # fmt: skip
+    return database.query(lambda conn: [LostPartition._make(row) for row in conn.execute(query)])
 
 
 def counted(database: Database) -> dict[str, dict[str, int]]:

@@ -71,6 +71,8 @@ class Engine:
     """What a step of a connection, by its name, and a partition, by its id, reads."""
     proves: bool = True
     """Whether reads say anything about who is absent, and how long records have been leaving."""
+    _rules: dict[str, Rules] = field(default_factory=dict)
+    """What was compiled already."""
     _speakers: dict[str, Speaker | None] = field(default_factory=dict)
 
     @classmethod
@@ -94,11 +96,14 @@ class Engine:
 
     def rules(self, name: str) -> Rules:
         """The compiled mapping of a connection; ConfigError says what to repair."""
-        return _compiled(self.settings.mappings[self.settings.connection(name).mapping])
+        if name not in self._rules:
+            file = self.settings.mappings[self.settings.connection(name).mapping]
+            self._rules[name] = _compiled(file)
+        return self._rules[name]
 
     def under(self, name: str, file: Path) -> Engine:
         """This engine as it were if `file` were the mapping of a connection."""
-        return replace(self, settings=self.settings.under(name, file), _speakers={})
+        return replace(self, settings=self.settings.under(name, file), _rules={}, _speakers={})
 
     def speaker(self, name: str) -> Speaker | None:
         """How a connection's stored items are understood; None where it is not configured, or not

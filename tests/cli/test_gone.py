@@ -8,6 +8,7 @@ import pytest
 
 from syncd import settings
 from syncd.connectors import base
+from syncd.errors import AccessLost
 from syncd.sync.engine import Engine
 from tests.cli.conftest import Answer, Program
 from tests.stories.desk import Desk
@@ -222,3 +223,33 @@ def test_released_licenses_are_told_by_their_names(program: Program) -> None:
     (change,) = program("changes", "--run", "2", "--json").json["changes"]
     told = {"before": [], "after": [["Office plan", 1], ["Visio plan", 2]]}
     assert change["fields"]["licenses"] == told
+
+
+@pytest.mark.parametrize("action", ["review", "keep"])
+def test_a_partition_that_may_not_be_read_any_more_waits_where_the_mapping_says_so(
+    program: Program, source: Source, action: str
+) -> None:
+    program.write("mappings/people.toml", f'[gone]\naccess_lost = {{ action = "{action}" }}\n')
+    assert program("sync").code == 0
+    source.partitions = ["bolt"]
+    source.page_size, source.faults = 2, [AccessLost("the relationship ended")]
+    first = program("sync")
+    source.faults = [AccessLost("the relationship ended")]
+    assert (first.code, program("sync").code) == (5, 5)
+
+    told = program("review")
+    lost = program("review", "--json").json["lost"]
+    if action == "keep":
+        assert "access_lost" not in told.out
+        assert lost == []
+        return
+    assert "access_lost  bolt of people: 4 active users" in told.out
+    assert "(run 2); all of it stays" in told.out
+    assert "gone for good:       syncd connections retire people bolt" in told.out
+    assert [(one["key"], one["run"], one["users"]) for one in lost] == [("bolt", 2, 4)]
+    assert program("review", "--code", "access_lost").out == told.out
+    assert "nothing waits" in program("review", "--code", "no_client").err
+
+    source.partitions = [*TENANTS]
+    assert program("sync").code == 0
+    assert program("review", "--json").json["lost"] == []
