@@ -76,9 +76,8 @@ def say_lost(found: Sequence[LostPartition]) -> None:
     for one in found:
         part = typed(one.key or one.name)
         say(f"access_lost  {plain(one.name)} of {one.connection}: {some(one.users, 'active user')}")
-        say(
-            f"    may not be read since {plain(one.since)} (run {one.run}); all of it stays as it is"
-        )
+        since = f"since {plain(one.since)} (run {one.run})"
+        say(f"    may not be read {since}; all of it stays as it is")
         say(f"    once access is back: syncd sync {one.connection}")
         say(f"    gone for good:       syncd connections retire {one.connection} {part}")
         say()

@@ -244,7 +244,7 @@ def test_a_partition_that_may_not_be_read_any_more_waits_where_the_mapping_says_
         assert lost == []
         return
     assert "access_lost  bolt of people: 4 active users" in told.out
-    assert "(run 2); all of it stays" in told.out
+    assert "(run 2); all of it stays as it is" in told.out
     assert "gone for good:       syncd connections retire people bolt" in told.out
     assert [(one["key"], one["run"], one["users"]) for one in lost] == [("bolt", 2, 4)]
     assert program("review", "--code", "access_lost").out == told.out
