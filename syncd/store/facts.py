@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import Aside, LinkFact, LinkState, Verdict, Word
-from syncd.entities import Entity, Kind
+from syncd.entities import Entity, Kind, uuid_of
 from syncd.records import Identity
 from syncd.store import bulk, licenses, said
 from syncd.store import tables as t
@@ -23,6 +23,19 @@ from syncd.store.ties import Ties
 
 KeyTuple = tuple[str, ...]
 Want = tuple["UUID | None", KeyTuple]
+
+
+_LINK_SQL = (
+    "select key, state, kind, entity_id, misses, missed_at, matched_by, counted_at, note, digest "
+    "from link"
+)
+_STATES = {state.value: state for state in LinkState}
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def _id(stored: UUID | bytes | None) -> UUID | None:
+    """An id as the driver gives it: SQLite's are bytes."""
+    return uuid_of(stored) if isinstance(stored, bytes) else stored
 
 
 class OtherTie(NamedTuple):
@@ -76,14 +89,17 @@ class StoreFacts(Ties):
         it is to be planned again: the fast path.
         """
         sql, given = self._living_sql("key, digest", stream, states)
+        return dict(self._of_keys(sql, given, keys))
+
+    def _of_keys(self, sql: str, given: tuple[Any, ...], keys: Sequence[str]) -> Iterator[Any]:
+        """The driver's rows of a query, of those whose key is one of these."""
         if self.database.dialect == "postgresql":  # its driver is slow to write arrays
             sql += " and key = any(array(select json_array_elements_text(%s::json)))"
-            return dict(bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys))))
-        found: dict[str, bytes | None] = {}
+            yield from bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys)))
+            return
         for chunk in bulk.chunks(keys):
             among = ",".join("?" * len(chunk))
-            found.update(bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk)))
-        return found
+            yield from bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk))
 
     def all_settled(
         self, stream: str, states: Sequence[LinkState], most: int
@@ -130,16 +146,12 @@ class StoreFacts(Ties):
 
     def links(self, stream: str, keys: Sequence[str]) -> dict[str, LinkFact]:
         """The links of the keys that have one, in this partition."""
-        c = t.link.c
-        query = sa.select(
-            c.key, c.state, c.kind, c.entity_id, c.misses, c.missed_at, c.matched_by, c.counted_at,
-            c.note, c.digest,
-        )  # fmt: skip
-        query = query.where(c.partition_id == self.partition, c.stream == stream)
+        mark = self.database.mark
+        sql = f"{_LINK_SQL} where partition_id = {mark} and stream = {mark}"
+        rows = self._of_keys(sql, (self.partition, stream), keys)
         return {
-            row[0]: LinkFact(row[0], LinkState(row[1]), Kind(row[2]), *tuple(row)[3:])
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
+            key: LinkFact(key, _STATES[state], _KINDS[kind], _id(entity), *rest)
+            for key, state, kind, entity, *rest in rows
         }
 
     def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:

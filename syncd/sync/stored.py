@@ -53,7 +53,7 @@ def all_items(engine: Engine, name: str, partition: int) -> Stored:
 
     def pages(stream: str) -> Iterator[Sequence[RawItem]]:
         for first in (items.standing, items.set_aside):
-            ask = partial(first, partition=partition, stream=stream, most=most)
+            ask = partial(first, engine.database, partition=partition, stream=stream, most=most)
             after = ""
             while found := engine.database.query(partial(ask, after=after)):
                 yield [RawItem(*item) for item in found]

@@ -67,7 +67,7 @@ def test_an_item_counts_while_its_record_is_in_its_source(
 
     def work(conn: Transaction) -> items.Items:
         store(conn, partition, "a", state, note)
-        return items.standing(conn, partition, "people", "", 10)
+        return items.standing(database, conn, partition, "people", "", 10)
 
     assert database.transact(work) == ([("a", b"a")] if stands else [])
 
@@ -82,7 +82,9 @@ def test_items_come_page_by_page_by_key_and_each_of_them_once(
             store(conn, partition, key)
         store(conn, partition + 1, "elsewhere")
         found: list[str] = []
-        while page := items.standing(conn, partition, "people", found[-1] if found else "", 3):
+        while page := items.standing(
+            database, conn, partition, "people", found[-1] if found else "", 3
+        ):
             assert len(page) <= 3
             found += [key for key, _ in page]
         return found
@@ -102,8 +104,8 @@ def test_of_an_item_in_quarantine_only_its_newest_bytes_count(
         set_aside(database, conn, partition, "c", None)
         set_aside(database, conn, partition, "d", b"never linked")
         return (
-            items.standing(conn, partition, "people", "", 10),
-            items.set_aside(conn, partition, "people", "", 10),
+            items.standing(database, conn, partition, "people", "", 10),
+            items.set_aside(database, conn, partition, "people", "", 10),
         )
 
     standing, aside = database.transact(work)
