@@ -24,6 +24,11 @@ SHARED = "shared_key"
 SWEPT_AT_ONCE = 50_000
 """Keys that are compared with all that was read at a time."""
 
+NOBODY_GONE = (
+    "something was read that has no key, so who is missing cannot be known: nobody counts as gone, "
+    "and no clock of a leaver runs on, until that is repaired"
+)
+
 
 def settle(step: Step) -> None:
     """Default sites, then clocks and the sweep: after a complete read only."""
@@ -34,7 +39,14 @@ def settle(step: Step) -> None:
             _tick(step, stream)
             _sweep(step, stream)
             reach("settle.sweep")
+    elif step.proves and any(_might_sweep(step, stream) for stream in step.ended):
+        step.tell([NOBODY_GONE])
     reach("settle.ended")
+
+
+def _might_sweep(step: Step, stream: Stream) -> bool:
+    with step.facts.open():
+        return absence_tells(step, stream) and step.facts.has_links(stream.name)
 
 
 def is_proven(step: Step) -> bool:

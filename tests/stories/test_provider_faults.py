@@ -601,6 +601,7 @@ def test_a_read_with_an_item_without_a_key_misses_nobody(
 
     assert desk.names(active=True) == ["P0", "P1", "P2"]
     assert outcome.state == "partial"
+    assert [one for one in outcome.notices if "nobody counts as gone" in one]
     assert not desk.step(outcome.run).proven
 
 
