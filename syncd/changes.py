@@ -151,6 +151,9 @@ class Change:
     seq: int = -1
     keys: dict[str, str] | None = None
     """The match keys of a creation, so that nobody need fold its values again; not stored."""
+    base: Entity | None = None
+    """The entity as it was decided on, the plan's own changes before this one included; not stored.
+    """
 
 
 _REVIVES = int(Effect.REVIVES)  # flags are slow to combine

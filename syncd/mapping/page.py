@@ -235,6 +235,7 @@ def update(
         diff.after,
         diff.before,
         effects=diff.effects,
+        base=entity,
     )
 
 

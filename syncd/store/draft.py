@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -19,9 +19,9 @@ from sqlalchemy.engine import Connection
 
 from syncd.changes import (
     Action,
+    Change,
     Decisions,
     LinkWrite,
-    Quarantined,
     creates,
     gained_identities,
 )
@@ -29,55 +29,12 @@ from syncd.entities import Kind
 from syncd.store import bulk, unsaying
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.drafted import Body, DraftPage, SeenPage, Updates
 from syncd.store.hashes import repeated
 from syncd.store.target import rows
 
 MOST_PAGES = 500
 """Pages in one batch of apply, however small they are."""
-
-
-class Body(msgspec.Struct, array_like=True):
-    """The decisions of one page, as stored."""
-
-    links: list[LinkWrite]
-    quarantined: list[Quarantined]
-    healed: list[tuple[str, str]]
-    origins: dict[str, int]
-    """The read page of each key, where they come from several."""
-    creations: dict[Kind, list[list[Any]]]
-    """What is to be inserted: its place among the page's changes, its id, and its row."""
-    identities: list[tuple[int, str, str, Any]]
-    """Of creations: the change's place, issuer, subject, id of the user."""
-
-    def without_creations(self, places: Collection[int]) -> None:
-        """Insert nothing for the changes at these places."""
-        for kind, given in self.creations.items():
-            self.creations[kind] = [row for row in given if row[0] not in places]
-        self.identities = [one for one in self.identities if one[0] not in places]
-
-
-class DraftPage(NamedTuple):
-    """One stored page of a draft."""
-
-    page: int
-    first_seq: int
-    next_seq: int
-    stream: str
-    source_page: int
-    body: Body
-
-    def origin(self, key: str) -> int:
-        """The read page that led to what the page says of this key."""
-        return self.body.origins.get(key, self.source_page)
-
-
-@dataclass(slots=True)
-class SeenPage:
-    """The keys of one page that was read: hashes in order, and the items that had no link."""
-
-    page: int
-    keys: bytes
-    newcomers: list[tuple[str, bytes]]
 
 
 _body_in = msgspec.msgpack.Decoder(Body)
@@ -157,7 +114,23 @@ class Draft:
             dict(origins),
             creations,
             identities,
+            self._updates([one for one in decisions.changes if not creates(one)]),
         )
+
+    def _updates(self, changes: Sequence[Change]) -> dict[Kind, Updates]:
+        if not all(map(rows.is_plain, changes)):
+            return {}
+        packed = self.database.dialect == "sqlite"
+        of_kind: dict[Kind, list[Change]] = defaultdict(list)
+        for change in changes:
+            of_kind[change.kind].append(change)
+        return {
+            kind: Updates(
+                *rows.updated(kind, these, self.owner, packed=packed),
+                list({one.client.hex for one in these if one.client}),
+            )
+            for kind, these in of_kind.items()
+        }
 
     def advance(self, decisions: Decisions) -> None:
         """Count a page that `add` stored and whose transaction was committed."""
@@ -334,7 +307,7 @@ class Draft:
         dropped = [page.body.links[place] for place in places]
         page.body.links = [one for at, one in enumerate(page.body.links) if at not in places]
         changes = {one.change for one in dropped if one.change >= 0}
-        page.body.without_creations(changes)
+        page.body.without(changes)
         seqs = [page.first_seq + change for change in sorted(changes)]
         unsaying.remove(self.database, conn, self.step, seqs)
         self._forget_unsaid_keys(conn, [one.entity for one in dropped if one.entity])

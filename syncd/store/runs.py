@@ -345,9 +345,14 @@ class Runs(Holds, Partitions):
         found: dict[str, Any] = conn.execute(query).scalar() or {}
         return found
 
-    def others_wrote_since(self, conn: Connection, run: int) -> bool:
-        """Whether any other run may have written since this one was opened."""
-        c = t.run.c
+    def others_wrote_since(self, conn: Connection, run: int, step: int) -> bool:
+        """Whether any other run may have written since this one was opened, or another step of it
+        has.
+        """
+        c, s = t.run.c, t.step.c
+        beside = sa.exists().where(s.run_id == run, s.id != step, s.applied > 0)
+        if conn.execute(sa.select(beside)).scalar():
+            return True
         started = sa.select(c.started_at).where(c.id == run).scalar_subquery()
         other = sa.or_(c.started_at >= started, c.ended_at >= started, c.state == OPEN)
         query = sa.select(c.id).where(c.id != run, c.mode != "plan", other).limit(1)

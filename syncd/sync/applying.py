@@ -90,12 +90,14 @@ class Application:
 
         def work(conn: Transaction) -> int:
             target.withheld = set(withheld)  # a repeated attempt begins as the first did
-            target.careful = target.careful or self.runs.others_wrote_since(conn, self.run)
+            target.careful = target.careful or self.runs.others_wrote_since(
+                conn, self.run, self.step
+            )
             if self.lease:
                 self.lease.hold(self.database, conn)
             pages = draft.batch(conn, number, BATCH)
             stale = sum(self._apply_page(conn, target, draft, page) for page in pages)
-            if not target.careful and self.runs.others_wrote_since(conn, self.run):
+            if not target.careful and self._has_company(conn):
                 raise _Company
             return stale
 
@@ -104,6 +106,9 @@ class Application:
         except _Company:
             target.careful = True
             return self.database.transact(work)
+
+    def _has_company(self, conn: Transaction) -> bool:
+        return self.runs.others_wrote_since(conn, self.run, self.step)
 
     def _target(self, withheld: set[UUID]) -> Target:
         partition = self.lease.partition if self.lease else None

@@ -22,7 +22,7 @@ from syncd.mapping.match import identity_claims
 from syncd.mapping.users import RETURNED
 from syncd.store import unsaying
 from syncd.store.database import Transaction
-from syncd.store.draft import DraftPage
+from syncd.store.drafted import DraftPage
 from syncd.store.target.apply import load_changes
 from syncd.sync.step import Step
 

@@ -77,6 +77,7 @@ def _confirm_misses(step: Step, conn: Transaction) -> None:
                 _confirmed(link) if page.first_seq + link.change in here else link
                 for link in page.body.links
             ]
+            page.body.updates = {}  # the changes say more from now on
             step.draft.rewrite(conn, page)
             said = "; an approval confirms it now"
             misses.confirm(step.database, conn, step.id, here, said)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from syncd.changes import Quarantined
 from syncd.connectors.base import Repeats, Stream
 from syncd.failpoints import reach
-from syncd.store.draft import DraftPage
+from syncd.store.drafted import DraftPage
 from syncd.store.hashes import repeated
 from syncd.sync.settling import drop, set_aside
 from syncd.sync.step import Step

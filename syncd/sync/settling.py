@@ -14,7 +14,7 @@ from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Page
 from syncd.mapping.sites import fallback_site
 from syncd.store.database import Transaction
-from syncd.store.draft import DraftPage
+from syncd.store.drafted import DraftPage
 from syncd.store.hashes import missing
 from syncd.sync.contested import leave_out
 from syncd.sync.step import PAGE_OF_SETTLING, Progress, Step

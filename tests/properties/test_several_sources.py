@@ -50,8 +50,8 @@ seen_whole = settings(
 )
 many = settings(seen_whole, max_examples=(HISTORIES or 2000) // PARTS)
 some = settings(seen_whole, max_examples=(HISTORIES or 200) // PARTS)
-fewer = settings(seen_whole, max_examples=(HISTORIES or 400) // PARTS)
-few = settings(seen_whole, max_examples=(HISTORIES or 40) // PARTS)
+fewer = settings(seen_whole, max_examples=(HISTORIES or 160) // PARTS)
+few = settings(seen_whole, max_examples=(HISTORIES or 16) // PARTS)
 
 # -- histories -------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from syncd.failpoints import reach
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body, DraftPage
+from syncd.store.drafted import Body, DraftPage
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
 from syncd.store.target import (
@@ -59,6 +59,8 @@ class Target:
     def apply(self, conn: Connection, page: DraftPage, facts: StoreFacts | None) -> int:
         """Write one page; how many of its changes were stale."""
         changes = self._load(conn, page)
+        if changes:
+            page.body.updates = {}  # they are made anew, of what is stored by now
         reach("apply.batch.loaded")
         locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of = self._spoken_of(page.body.links, facts)
@@ -68,13 +70,16 @@ class Target:
         broken |= self._overtaken(conn, changes, page.body)
         broken |= words.overtaken(self.database, conn, self.partition, changes)
         stale = self._stale(changes, broken, facts)
-        page.body.without_creations(stale)
+        page.body.without(stale)
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
         licenses.check(self.database, conn, changes, stale, trimmed)
         born_with = identities.left(page.body.identities, changes, shortened)
         reach("apply.batch.writing")
         self._create(conn, page.body.creations)
+        for kind, ready in page.body.updates.items():
+            columns = tuple(ready.columns)
+            bulk.update(self.database, conn, t.TABLE_OF[kind], columns, ready.rows)
         self._entities(conn, changes, stored, stale, born_with)
         merging.write(self.database, conn, self.step, page.first_seq, changes, stale)
         done = (change for at, change in enumerate(changes) if at not in stale)
@@ -95,12 +100,11 @@ class Target:
         return len(stale) + len(trimmed)
 
     def _load(self, conn: Connection, page: DraftPage) -> list[Change]:
-        """The page's changes in order. Creations are ready to be inserted, and are only loaded
-        where something may speak against them.
+        """The page's changes in order; none where all of them are ready to be written and nothing
+        can speak against them. Creations are only loaded where something may.
         """
         suspect = self.careful or bool(self.withheld)
-        ready = sum(map(len, page.body.creations.values()))
-        if not suspect and ready == page.next_seq - page.first_seq:
+        if not suspect and page.body.ready == page.next_seq - page.first_seq:
             return []
         first, end = page.first_seq, page.next_seq
         return load_changes(self.database, conn, self.step, first, end, creations=suspect)

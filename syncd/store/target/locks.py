@@ -12,7 +12,7 @@ from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body
+from syncd.store.drafted import Body
 
 
 def take(
@@ -27,6 +27,8 @@ def take(
     for kind, given in body.creations.items():
         at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
         clients |= {int(client, 16) for client in {row[at] for row in given}}
+    for ready in body.updates.values():
+        clients |= {int(client, 16) for client in ready.clients}
     if careful:
         clients |= _of_links(database, conn, body.links)
     lock_clients(database, conn, clients)

@@ -14,7 +14,7 @@ from syncd.changes import LinkWrite, Quarantined
 from syncd.store import bulk, history
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.draft import Body
+from syncd.store.drafted import Body
 from syncd.store.target import words
 
 LINK_COLUMNS = (

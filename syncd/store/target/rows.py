@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from itertools import filterfalse
 from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import OVERRIDES, OWNERS, SPECIAL, Change
+from syncd.changes import OVERRIDES, OWNERS, SPECIAL, UNDO, Action, Change, in_force
 from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
@@ -83,6 +84,40 @@ def of(entity: Entity, *, keys_too: bool = True) -> list[Any]:
 
 
 _NO_KEYS: dict[str, str] = {}
+
+
+def is_plain(change: Change) -> bool:
+    """Whether a change of a stored entity does nothing but set fields of it, as far as is known."""
+    if change.base is None or change.rule == UNDO or change.action is Action.DECIDE:
+        return False
+    return _BESIDES.isdisjoint(change.after) and _BESIDES.isdisjoint(change.before)
+
+
+_BESIDES = SPECIAL - {"client", "site", "role", OWNERS, OVERRIDES}
+"""What others write than those who write rows of entities."""
+
+
+def updated(
+    kind: Kind, changes: Sequence[Change], connection: str, *, packed: bool
+) -> tuple[list[str], list[list[Any]]]:
+    """The columns that plain changes of one kind set, and the values of each, its id at the end, as
+    a driver takes them: ids `packed` as bytes, or as text.
+    """
+    columns: set[str] = set().union(*map(touched, changes))
+    places = [at for at, name in enumerate(COLUMNS[kind]) if name in columns]
+    keys_too = any(name.startswith("key_") for name in columns)
+    made = []
+    for one in changes:
+        assert one.base is not None
+        entity = in_force(one.base, one.after, connection)
+        row = of(entity, keys_too=keys_too)
+        values = [row[at] for at in places]
+        made.append([*map(partial(_driven, packed), values), _plain(entity.id, packed)])
+    return [COLUMNS[kind][at] for at in places], made
+
+
+def _driven(packed: bool, value: Any) -> Any:
+    return _plain(value, packed) if isinstance(value, UUID) else value
 
 
 def touched(change: Change) -> set[str]:
