@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from syncd.store import database as database_module
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.target import apply
-from syncd.sync import flow
+from syncd.sync import applying, flow
 from tests.stories.desk import Desk, people, person
-from tests.stories.source import Source, crowd, who
+from tests.stories.source import Source, crowd, raw, who
 
 
 @pytest.fixture(autouse=True)
@@ -385,3 +386,31 @@ def test_no_more_records_are_planned_together_than_the_configuration_allows(
     desk.sync([{**row, "Title": "Head"} for row in people(10)])
 
     assert [count for count in together if count > 1] == [4, 4, 2] * 2  # and one client
+
+
+def test_partitions_that_are_planned_side_by_side_make_nobody_twice(
+    desk: Desk, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither plan knows the other: what one of them made speaks against the other."""
+    both = threading.Barrier(2)
+
+    def reach(place: str) -> None:
+        if place == "apply.started":
+            both.wait(30)
+
+    def kept() -> tuple[list[str], list[str]]:
+        with desk.database.read() as conn:
+            return list(conn.execute(sa.select(t.client.c.name)).scalars()), desk.names()
+
+    source.partitions = ["acme", "bolt"]
+    source.organizations = [raw("acme", name="Acme"), raw("bolt", name="Acme")]
+    source.people = [who("Ada"), who("Ada", "bolt", key="ada2", mail="ada@acme.example")]
+    desk.mapping('[client]\nmatch = ["name"]\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(applying, "reach", reach)
+        first = desk.sync()
+
+    assert kept() == (["Acme"], ["Ada"])
+    assert first.counts["stale"] > 0
+    desk.sync()
+    assert kept() == (["Acme"], ["Ada"])
