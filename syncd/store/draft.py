@@ -128,6 +128,7 @@ class Draft:
             kind: Updates(
                 *rows.updated(kind, these, self.owner, packed=packed),
                 list({one.client.hex for one in these if one.client}),
+                len(these),
             )
             for kind, these in of_kind.items()
         }

@@ -19,6 +19,8 @@ class Updates(msgspec.Struct, array_like=True):
     rows: list[list[Any]]
     clients: list[str]
     """To whom they belong."""
+    changes: int
+    """How many changes they come of: an entity has one row, however many of these are about it."""
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -39,8 +41,8 @@ class Body(msgspec.Struct, array_like=True):
     @property
     def ready(self) -> int:
         """How many changes can be written just as they stand here."""
-        rows = [*self.creations.values(), *(one.rows for one in self.updates.values())]
-        return sum(map(len, rows))
+        updated = sum(one.changes for one in self.updates.values())
+        return sum(map(len, self.creations.values())) + updated
 
     def without(self, places: Collection[int]) -> None:
         """Write nothing for the changes at these places."""

@@ -100,14 +100,14 @@ _BESIDES = SPECIAL - {"client", "site", "role", OWNERS, OVERRIDES}
 def updated(
     kind: Kind, changes: Sequence[Change], connection: str, *, packed: bool
 ) -> tuple[list[str], list[list[Any]]]:
-    """The columns that plain changes of one kind set, and the values of each, its id at the end, as
-    a driver takes them: ids `packed` as bytes, or as text.
+    """The columns that plain changes of one kind set, and the values of each entity as the last of
+    them leaves it, its id at the end, as a driver takes them: ids `packed` as bytes, or as text.
     """
     columns: set[str] = set().union(*map(touched, changes))
     places = [at for at, name in enumerate(COLUMNS[kind]) if name in columns]
     keys_too = any(name.startswith("key_") for name in columns)
     made = []
-    for one in changes:
+    for one in {change.entity: change for change in changes}.values():
         assert one.base is not None
         entity = in_force(one.base, one.after, connection)
         row = of(entity, keys_too=keys_too)
