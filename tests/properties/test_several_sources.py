@@ -50,8 +50,8 @@ seen_whole = settings(
 )
 many = settings(seen_whole, max_examples=(HISTORIES or 2000) // PARTS)
 some = settings(seen_whole, max_examples=(HISTORIES or 200) // PARTS)
-fewer = settings(seen_whole, max_examples=(HISTORIES or 160) // PARTS)
-few = settings(seen_whole, max_examples=(HISTORIES or 16) // PARTS)
+fewer = settings(seen_whole, max_examples=(HISTORIES or 80) // PARTS)
+few = settings(seen_whole, max_examples=(HISTORIES or 8) // PARTS)
 
 # -- histories -------------------------------------------------------------------------------------
 
