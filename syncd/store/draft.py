@@ -124,14 +124,14 @@ class Draft:
         of_kind: dict[Kind, list[Change]] = defaultdict(list)
         for change in changes:
             of_kind[change.kind].append(change)
-        return {
-            kind: Updates(
-                *rows.updated(kind, these, self.owner, packed=packed),
-                list({one.client.hex for one in these if one.client}),
-                len(these),
-            )
-            for kind, these in of_kind.items()
-        }
+        made = {}
+        for kind, these in of_kind.items():
+            bases = {one.entity: one.base for one in reversed(these) if one.base}  # the first
+            left = rows.left_by(these, bases, self.owner)
+            columns, values = rows.updated(kind, these, left, packed=packed)
+            clients = list({one.client.hex for one in these if one.client})
+            made[kind] = Updates(columns, values, clients, len(these))
+        return made
 
     def advance(self, decisions: Decisions) -> None:
         """Count a page that `add` stored and whose transaction was committed."""

@@ -15,7 +15,7 @@ from syncd.entities import Kind
 class Updates(msgspec.Struct, array_like=True):
     """Rows of stored entities of one kind, ready to be written: `columns` of each, and its id."""
 
-    columns: list[str]
+    columns: tuple[str, ...]
     rows: list[list[Any]]
     clients: list[str]
     """To whom they belong."""

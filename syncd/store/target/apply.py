@@ -7,7 +7,7 @@ stale, and its link is planned again by the next run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -78,8 +78,7 @@ class Target:
         reach("apply.batch.writing")
         self._create(conn, page.body.creations)
         for kind, ready in page.body.updates.items():
-            columns = tuple(ready.columns)
-            bulk.update(self.database, conn, t.TABLE_OF[kind], columns, ready.rows)
+            bulk.update(self.database, conn, t.TABLE_OF[kind], ready.columns, ready.rows)
         self._entities(conn, changes, stored, stale, born_with)
         merging.write(self.database, conn, self.step, page.first_seq, changes, stale)
         done = (change for at, change in enumerate(changes) if at not in stale)
@@ -254,17 +253,11 @@ class Target:
         changes: Sequence[Change],
         stored: dict[UUID, Entity],
     ) -> None:
-        """Set what some change touches and nothing else: each index left alone is time saved."""
         if not changes:
             return
-        touched: set[str] = set().union(*map(rows.touched, changes))
-        places = [at for at, name in enumerate(rows.COLUMNS[kind]) if name in touched]
-        columns = tuple(rows.COLUMNS[kind][at] for at in places)
-        keys_too = any(name.startswith("key_") for name in columns)
-        values = []
-        for one in _latest(changes, stored, self.connection):
-            row = rows.of(one, keys_too=keys_too)
-            values.append([*(row[at] for at in places), one.id])
+        left = rows.left_by(changes, stored, self.connection)
+        packed = self.database.dialect == "sqlite"
+        columns, values = rows.updated(kind, changes, left, packed=packed)
         bulk.update(self.database, conn, t.TABLE_OF[kind], columns, values)
 
 
@@ -291,17 +284,6 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     for kind, ids in wanted.items():
         stored.update(load_entities(database, conn, kind, ids))
     return stored
-
-
-def _latest(
-    changes: Sequence[Change], stored: dict[UUID, Entity], connection: str
-) -> Iterable[Entity]:
-    """Each of the entities as its changes, one after the other, leave it."""
-    latest: dict[UUID, Entity] = {}
-    for one in changes:
-        entity = latest.get(one.entity) or stored[one.entity]
-        latest[one.entity] = in_force(entity, one.after, connection)
-    return latest.values()
 
 
 def _unsettled(

@@ -9,14 +9,9 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import (
-    ASIDE,
-    DECISION,
-    LICENSES,
-    MERGED,
     NOBODY,
     OVERRIDES,
     OWNERS,
-    PINNED,
     SPECIAL,
     UNDO,
     Action,
@@ -31,7 +26,7 @@ from syncd.store.facts import StoreFacts
 DROPPED = Change(Kind.USER, Action.LINK, NOBODY, None, "", "", "", {})
 """Stands where settling took a change out, so that places in a page stay what they were."""
 
-_NOT_COMPARED = (OWNERS, OVERRIDES, "identities", LICENSES, DECISION, ASIDE, PINNED, MERGED)
+_NOT_COMPARED = SPECIAL - {"client", "site", "role", "retired"}
 """What a change says before that is no value of its entity: others look at it."""
 
 _WHOEVER_HAS_ITS_KEYS = int(Effect.RECREATED | Effect.DECIDED)

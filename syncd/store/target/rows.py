@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import filterfalse
 from typing import Any
@@ -97,23 +97,33 @@ _BESIDES = SPECIAL - {"client", "site", "role", OWNERS, OVERRIDES}
 """What others write than those who write rows of entities."""
 
 
+def left_by(
+    changes: Sequence[Change], stored: Mapping[UUID, Entity], connection: str
+) -> Iterable[Entity]:
+    """Each of the entities as its changes, one after the other, leave it."""
+    latest: dict[UUID, Entity] = {}
+    for one in changes:
+        entity = latest.get(one.entity) or stored[one.entity]
+        latest[one.entity] = in_force(entity, one.after, connection)
+    return latest.values()
+
+
 def updated(
-    kind: Kind, changes: Sequence[Change], connection: str, *, packed: bool
-) -> tuple[list[str], list[list[Any]]]:
-    """The columns that plain changes of one kind set, and the values of each entity as the last of
-    them leaves it, its id at the end, as a driver takes them: ids `packed` as bytes, or as text.
+    kind: Kind, changes: Sequence[Change], entities: Iterable[Entity], *, packed: bool
+) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """The columns that changes of one kind set and no others, for each index left alone is time
+    saved; and the values of the entities, the id at the end, as a driver takes them: ids `packed`
+    as bytes, or as text.
     """
     columns: set[str] = set().union(*map(touched, changes))
     places = [at for at, name in enumerate(COLUMNS[kind]) if name in columns]
     keys_too = any(name.startswith("key_") for name in columns)
     made = []
-    for one in {change.entity: change for change in changes}.values():
-        assert one.base is not None
-        entity = in_force(one.base, one.after, connection)
+    for entity in entities:
         row = of(entity, keys_too=keys_too)
         values = [row[at] for at in places]
         made.append([*map(partial(_driven, packed), values), _plain(entity.id, packed)])
-    return [COLUMNS[kind][at] for at in places], made
+    return tuple(COLUMNS[kind][at] for at in places), made
 
 
 def _driven(packed: bool, value: Any) -> Any:
