@@ -8,11 +8,11 @@ what the first says by now. Nobody else needs a memory, and it holds nobody else
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from syncd.changes import Change, LinkState, LinkWrite, Tied, gained_identities, in_force
@@ -87,7 +87,9 @@ class SoFar:
             self.gained = defaultdict(set, gained)
 
 
-def rounds(records: Iterable[T], of: Any, key: Any) -> Sequence[Sequence[T]]:
+def rounds(
+    records: Iterable[T], of: Callable[[T], Hashable], key: Callable[[T], Hashable]
+) -> Sequence[Sequence[T]]:
     """The records in turns, so that no two of one entity are planned together. `of` tells a
     record's entity, `key` the record itself: one that comes twice stays in its turn.
     """

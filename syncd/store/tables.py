@@ -207,22 +207,12 @@ link = sa.Table(
     sqlite_with_rowid=False,
 )
 
-_its_clock_runs = link.c.state.in_(("missed", "leaving"))
-sa.Index(
-    "ix_link_clock",
-    link.c.partition_id,
-    link.c.stream,
-    sqlite_where=_its_clock_runs,
-    postgresql_where=_its_clock_runs,
-)
-_is_skipped = link.c.state == "skipped"
-sa.Index(
-    "ix_link_skipped",
-    link.c.partition_id,
-    link.c.stream,
-    sqlite_where=_is_skipped,
-    postgresql_where=_is_skipped,
-)
+for _name, _chosen in (
+    ("ix_link_clock", link.c.state.in_(("missed", "leaving"))),  # a clock runs
+    ("ix_link_skipped", link.c.state == "skipped"),
+):
+    _place = link.c.partition_id, link.c.stream
+    sa.Index(_name, *_place, sqlite_where=_chosen, postgresql_where=_chosen)
 
 item = sa.Table(
     "item",

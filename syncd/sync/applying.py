@@ -90,9 +90,7 @@ class Application:
 
         def work(conn: Transaction) -> int:
             target.withheld = set(withheld)  # a repeated attempt begins as the first did
-            target.careful = target.careful or self.runs.others_wrote_since(
-                conn, self.run, self.step
-            )
+            target.careful = target.careful or self._has_company(conn)
             if self.lease:
                 self.lease.hold(self.database, conn)
             pages = draft.batch(conn, number, BATCH)

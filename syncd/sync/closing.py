@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from syncd.failpoints import reach
 from syncd.store import counts, gaps
 from syncd.store.database import Transaction
+from syncd.store.history import LASTING
 from syncd.store.partitions import RETIRE, RETIRED, RETIRING
 from syncd.store.runs import StepRow
 from syncd.sync.engine import Engine
@@ -153,7 +154,6 @@ _ENDINGS = (
 
 MISSING_CODE = "partitions_missing"
 
-_LASTING = ("apply", "undo", "edit", "review", "merge")
 _REMARKS = (
     (
         *(MISSING, ("apply",), MISSING_CODE),
@@ -163,7 +163,7 @@ _REMARKS = (
         *("stale", RETIRING, "stale"),
         "some changes no longer fitted, so that it is not retired yet: retire it again",
     ),
-    ("stale", _LASTING, "stale", "some changes no longer fitted: left out"),
+    ("stale", (*LASTING, "undo"), "stale", "some changes no longer fitted: left out"),
     ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
 )
 """Counts that keep a run from being a plain success, in which modes, and how that is said."""
