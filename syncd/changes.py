@@ -166,35 +166,40 @@ def creates(change: Change) -> bool:
 
 def in_force(entity: Entity, after: Mapping[str, Any], writer: str) -> Entity:
     """The entity once a change with this `after` is applied; `writer` owns what names no owner."""
-    values = {**entity.values, **{k: v for k, v in after.items() if k not in SPECIAL}}
+    set_here = {name: value for name, value in after.items() if name not in SPECIAL}
     if "role" in after:
-        values["role"] = after["role"]
-    edited = {**entity.overrides, **after.get(OVERRIDES, {})}
+        set_here["role"] = after["role"]
     return Entity(
         entity.id,
         entity.kind,
         UUID(hex=after["client"]) if after.get("client") else entity.client,
         UUID(hex=after["site"]) if after.get("site") else entity.site,
-        {name: value for name, value in values.items() if value is not None},
-        {name: value for name, value in edited.items() if value is not None},
+        _overlaid(entity.values, set_here),
+        _overlaid(entity.overrides, after.get(OVERRIDES, {})),
         _owners(entity, after, writer),
         bool(after.get("retired", entity.retired)),
     )
 
 
+def _overlaid(values: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the new ones; None takes one away."""
+    merged = {**values, **news}
+    for name, value in news.items():
+        if value is None:
+            del merged[name]
+    return merged
+
+
 def _owners(entity: Entity, after: Mapping[str, Any], writer: str) -> dict[str, str]:
     """Who owns each value from now on: the writer, or whom the change names."""
     owners = dict(entity.provenance) or {"*": writer}
-    given = after.get(OWNERS) or {}
-    fields = [name for name in after if name not in SPECIAL]
-    for name in dict.fromkeys([*fields, *given]):
-        owner = given.get(name, writer)
-        if name in after and after[name] is None:  # what is blank is nobody's
+    default = owners.get("*")
+    new = {name: writer for name in after if name not in SPECIAL}
+    for name, owner in (new | (after.get(OWNERS) or {})).items():
+        if owner == default or after.get(name, owner) is None:  # what is blank is nobody's
             owners.pop(name, None)
-        elif owner != owners.get("*"):
-            owners[name] = owner
         else:
-            owners.pop(name, None)
+            owners[name] = owner
     return owners
 
 
@@ -255,8 +260,14 @@ class Tie(NamedTuple):
     alive: bool
 
 
+Place = tuple[int, str, str]
+"""Partition, stream and key."""
+
+
 class Tied(NamedTuple):
-    """A link of any connection to an entity. `raw`: its item, which stands in stream `holder`."""
+    """A link of any connection to an entity. `digest`: as it was settled, None for not. `holder`:
+    stream and key of the item that the record is in.
+    """
 
     entity: UUID
     connection: str
@@ -265,8 +276,8 @@ class Tied(NamedTuple):
     key: str
     state: LinkState
     note: str
-    holder: str
-    raw: bytes | None
+    holder: tuple[str, str]
+    digest: bytes | None
     silent: frozenset[str] = frozenset()
     """Fields that an undo took back since the item came: what it says of them does not count."""
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from syncd.changes import LinkState, Tied
+from syncd.changes import LinkState, Place, Tied
 from syncd.entities import Entity, Kind
 from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
+from syncd.mapping.items import digests
 from syncd.mapping.names import RECORDS
-from syncd.mapping.so_far import Place, SoFar
+from syncd.mapping.so_far import SoFar
 from syncd.mapping.view import Facts, SiteRef
 from syncd.records import Person, Record, Reject
 
@@ -27,10 +28,13 @@ LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
 
 
 class Speaker(NamedTuple):
-    """How a connection's stored items are read, by stream, and what they mean."""
+    """How a connection's stored items are read, by stream, and what they mean; `meaning` is that as
+    a part of digests.
+    """
 
     parse: Mapping[str, Parse]
     rules: Rules
+    meaning: bytes
 
 
 Speakers = Callable[[str], "Speaker | None"]
@@ -60,12 +64,23 @@ class Outsider:
     so_far: SoFar = field(default_factory=SoFar)
 
 
+class Stored(NamedTuple):
+    """A stored item that may be read: where it is, how it is understood, and as what the record
+    in it was settled.
+    """
+
+    place: Place
+    parse: Parse
+    meaning: bytes
+    digest: bytes | None
+
+
 @dataclass(slots=True)
 class Contribution:
     """What one record says, or said, about its entity. `mapped` None: nobody can tell.
 
     `reason`: why its link is going or gone. `client`, `site`: where the record itself places a
-    person. `item`: what is read and mapped when somebody wants to know what it says.
+    person. `item`: what is read and mapped if somebody wants to know what it says.
     """
 
     connection: str
@@ -77,7 +92,7 @@ class Contribution:
     mapped: Mapped | None = None
     client: UUID | None = None
     site: SiteRef | None = None
-    item: tuple[Parse, bytes] | None = None
+    item: Stored | None = None
     entity: UUID | None = None
     silent: frozenset[str] = frozenset()
     """Fields that were taken back from what it says: see `hush`."""
@@ -87,14 +102,27 @@ class Contribution:
         """Whether its values count."""
         return self.mapped is not None and self.mapped.in_scope and self.state in LIVING
 
-    def heard(self, kind: Kind) -> Contribution:
-        """Itself, read and mapped."""
-        if self.item is not None and self.rules is not None:
-            parse, raw = self.item
-            self.record = _record(parse(raw), RECORDS[kind], self.place[2])
+    def hear(self, kind: Kind, items: Mapping[Place, bytes]) -> None:
+        """Understand its item, which is among these if there is one."""
+        if self.item is not None and self.rules is not None and self.item.place in items:
+            self.record = _record(
+                self.item.parse(items[self.item.place]), RECORDS[kind], self.place[2]
+            )
             self.mapped = _mapped(self.rules, self.record)
-            self.item = None
-        return self
+        self.item = None
+
+    def was_decided(self, items: Mapping[Place, bytes]) -> bool:
+        """Whether just what it says, as it is understood now, was decided on, and it said that its
+        entity is to be here.
+        """
+        if self.item is None or self.state is not LinkState.ALIVE or self.reason:
+            return False
+        raw = items.get(self.item.place)
+        return raw is not None and self.item.digest == digests(self.item.meaning, [raw])[0]
+
+    def passing(self, kind: Kind) -> frozenset[str]:
+        """The fields that it says something of at certain moments only."""
+        return self.field_rules(kind).passing
 
     def field_rules(self, kind: Kind) -> KindRules:
         """The rules that made its values."""
@@ -178,14 +206,17 @@ def _hush(one: Contribution, entity: Entity) -> None:
 
 
 def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
-    parse = speaker.parse.get(tie.holder) if speaker else None
+    stream, key = tie.holder
+    item = None
+    if speaker and tie.state in LIVING and (parse := speaker.parse.get(stream)):
+        item = Stored((tie.partition, stream, key), parse, speaker.meaning, tie.digest)
     return Contribution(
         tie.connection,
         (tie.partition, tie.stream, tie.key),
         tie.state,
         tie.note,
         speaker.rules if speaker else None,
-        item=(parse, tie.raw) if parse and tie.raw is not None and tie.state in LIVING else None,
+        item=item,
         entity=tie.entity,
         silent=tie.silent,
     )

@@ -89,7 +89,8 @@ class KindRules:
     """The compiled rules of one kind of entity.
 
     `match`: the correlation rules in order, each a tuple of key fields, `("identity",)` apart.
-    `when_create`, `when_empty`: targets that count only in a creation, or only while blank.
+    `when_create`, `when_empty`: targets that count only in a creation, or only while blank;
+    `passing` are both.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class KindRules:
         self.match: Final = match
         self.when_create: Final = _when(fields, "create")
         self.when_empty: Final = _when(fields, "empty")
+        self.passing: Final = self.when_create | self.when_empty
         self._custom = custom
         self._targets = {name: _Target.compiled(kind, name, rule) for name, rule in fields.items()}
         self._direct = tuple(

@@ -1,16 +1,20 @@
 """Who must be heard before anything can be decided about an entity.
 
-Every record that is tied to it, as a rule. Most of the time the one that is planned is enough: it
-stands before all others, it says what it owned, and it takes nobody away. What others say was
-decided when they were planned; to read and map their items again would cost as much as this one.
+Every record that is tied to it, as a rule. Most of the time the one that is planned is enough: what
+others say was decided when they were planned, and to map their items again would cost as much as
+this one. So it is where it stands before all others, says what it owned, and takes nobody away; and
+where just what the others' items say, as they are understood now, was decided on, so that each
+value that is not this one's is its owner's still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
-from syncd.entities import Entity, Kind
+from syncd.changes import Place
+from syncd.entities import LOCAL, Entity, Kind
 from syncd.mapping.active import leaving
 from syncd.mapping.contributions import (
     LIVING,
@@ -22,6 +26,8 @@ from syncd.mapping.contributions import (
 )
 from syncd.mapping.page import Context
 
+Items = Mapping[Place, bytes]
+
 
 def together(
     work: Context, kind: Kind, pairs: Sequence[tuple[Entity, Contribution]]
@@ -29,12 +35,18 @@ def together(
     """For each entity and the record of it that is planned: all that must be heard, that last."""
     own = [(mine.place[1], mine.place[2]) for _, mine in pairs]
     others = of_others(work, kind, {entity.id for entity, _ in pairs}, own)
+    if not others:
+        return [[mine] for _, mine in pairs]
     said = []
     for entity, mine in pairs:
-        rest = others.get(entity.id, ())
-        wanted = rest if rest and not _is_enough(work, entity, mine, rest) else ()
-        said.append([*wanted, mine])
-    _hear(work, kind, (one for some in said for one in some[:-1]))
+        rest = others.get(entity.id)
+        said.append([*rest, mine] if rest and not _is_first(work, entity, mine, rest) else [mine])
+    items = _items(work, (one for some in said for one in some[:-1]))
+    for at, (entity, mine) in enumerate(pairs):
+        rest = said[at][:-1]
+        if rest and (counting := _counting(work, entity, mine, rest, items)):
+            said[at] = [counting]
+    _hear(work, kind, [one for some in said for one in some[:-1]], items)
     return said
 
 
@@ -43,42 +55,102 @@ def others_of(
 ) -> dict[UUID, list[Contribution]]:
     """All that other records say of entities."""
     others = of_others(work, kind, ids, own)
-    _hear(work, kind, (one for some in others.values() for one in some))
+    said = [one for some in others.values() for one in some]
+    _hear(work, kind, said, _items(work, said))
     return others
 
 
-def _hear(work: Listener, kind: Kind, said: Iterable[Contribution]) -> None:
-    heard = [one.heard(kind) for one in said if one.item is not None]
+def _items(work: Listener, said: Iterable[Contribution]) -> Items:
+    return work.facts.items({one.item.place for one in said if one.item})
+
+
+def _hear(work: Listener, kind: Kind, said: Iterable[Contribution], items: Items) -> None:
+    heard = [one for one in said if one.item]
+    for one in heard:
+        one.hear(kind, items)
     if kind is Kind.USER:
         find_homes(work, (one for one in heard if one.speaks))
     hush(work, kind, heard)
 
 
-def _is_enough(
+def _is_first(
     work: Context, entity: Entity, mine: Contribution, others: Iterable[Contribution]
 ) -> bool:
-    """Whether nothing that others say can change what is decided now."""
-    order, kind, mapped = work.precedence, entity.kind, mine.mapped
-    if mapped is None or mapped.cleared or order.has_orders_of(kind):
+    """Whether a record stands before all others, so that nothing they say can change anything."""
+    if not _is_ordinary(work, entity, mine):
         return False
+    order, kind = work.precedence, entity.kind
     first = order.rank(mine.connection, kind, "*")
     if any(
         one.state in LIVING and order.rank(one.connection, kind, "*") <= first for one in others
     ):
         return False
-    if kind is Kind.USER:
-        placed = mine.client and (mine.site or mapped.site_name)
-        if not placed or not entity.active or leaving(mapped):
-            return False
+    if kind is not Kind.USER:
+        return True
+    assert mine.mapped is not None
+    return bool(mine.client and (mine.site or mine.mapped.site_name))
+
+
+def _counting(
+    work: Context,
+    entity: Entity,
+    mine: Contribution,
+    others: Iterable[Contribution],
+    items: Items,
+) -> Contribution | None:
+    """What counts of a record where all that others say was decided on; None where it was not."""
+    if not _is_ordinary(work, entity, mine) or not _lives_there(entity, mine):
+        return None
+    living = [one for one in others if one.state in LIVING]
+    owners = {one.connection: one for one in living}
+    if mine.connection in owners or not all(one.was_decided(items) for one in living):
+        return None
+    assert mine.mapped is not None
+    order, kind, said = work.precedence, entity.kind, mine.mapped.values
+    first = order.rank(mine.connection, kind, "*")
+    outdone = set()
+    for name in said:
+        owner = entity.owner(name)
+        if owner == LOCAL or name == "active":
+            continue
+        if name not in entity.values:
+            return None  # one that stands before may want it blank
+        other = owners.get(owner or "")
+        if other and order.rank(owner, kind, "*") < first:
+            if name in other.passing(kind):
+                return None
+            outdone.add(name)
+    if not outdone:
+        return mine
+    left = {name: value for name, value in said.items() if name not in outdone}
+    return replace(mine, mapped=replace(mine.mapped, values=left))
+
+
+def _is_ordinary(work: Context, entity: Entity, mine: Contribution) -> bool:
+    """Whether a record takes away neither a user nor a value, under one order for all fields."""
+    mapped, kind = mine.mapped, entity.kind
+    if mapped is None or mapped.cleared or work.precedence.has_orders_of(kind):
+        return False
+    if kind is Kind.USER and (not entity.active or leaving(mapped)):
+        return False
     return _says_what_it_owned(entity, mine)
+
+
+def _lives_there(entity: Entity, mine: Contribution) -> bool:
+    """Whether a person's record names just the home that the user has."""
+    if entity.kind is not Kind.USER:
+        return True
+    return mine.client == entity.client and bool(mine.site and mine.site.id == entity.site)
 
 
 def _says_what_it_owned(entity: Entity, mine: Contribution) -> bool:
     """Else the next one's value takes the place of what it does not say any more."""
     assert mine.mapped is not None
     said, rules = mine.mapped.values, mine.field_rules(entity.kind)
-    if rules.when_create or rules.when_empty:
+    if rules.passing:
         return False
+    if mine.connection not in entity.provenance.values():
+        return True
     default = entity.provenance.get("*")
     owned = entity.provenance.get
     return all(

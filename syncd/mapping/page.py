@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,6 +26,7 @@ from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.clocks import Clock
 from syncd.mapping.contributions import Contribution, Speakers
 from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.items import Item
 from syncd.mapping.match import NEW, Match
 from syncd.mapping.so_far import SoFar
 from syncd.mapping.values import Difference, Precedence
@@ -43,24 +43,6 @@ STREAM_OF: dict[type[Record], str] = {
     Location: "locations",
     Person: "people",
 }
-
-
-@dataclass(slots=True)
-class Item:
-    """A raw item on its way: its key, its bytes, and their digest by `digests`."""
-
-    key: str
-    raw: bytes
-    digest: bytes
-
-
-def digests(meaning: bytes, raws: Iterable[bytes]) -> list[bytes]:
-    """A digest of each raw item and of all that decides what it means, 16 bytes each.
-
-    SHA-256, cut: processors have instructions for it, and for no other that is as safe.
-    """
-    sha256 = hashlib.sha256
-    return [sha256(meaning + raw).digest()[:16] for raw in raws]
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from functools import lru_cache
 from syncd.changes import Decisions, LinkFact, Quarantined
 from syncd.mapping.clients import plan_clients
 from syncd.mapping.fields import RecordRejected
-from syncd.mapping.page import STREAM_OF, Candidate, Context, Item, Page
+from syncd.mapping.items import Item
+from syncd.mapping.page import STREAM_OF, Candidate, Context, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.mapping.words import heed, leave_out_ignored

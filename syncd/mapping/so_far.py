@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from syncd.changes import Change, LinkState, LinkWrite, Tied, gained_identities, in_force
+from syncd.changes import (
+    Change,
+    LinkState,
+    LinkWrite,
+    Place,
+    Tied,
+    gained_identities,
+    in_force,
+)
 from syncd.entities import Entity
 from syncd.records import Identity
 
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from syncd.mapping.contributions import Contribution
 
 T = TypeVar("T")
-Place = tuple[int, str, str]
-"""Partition, stream and key."""
 
 
 @dataclass(slots=True)

@@ -137,11 +137,16 @@ class _Course:
     verdicts: Sequence[Verdict]
 
 
+_STAYS = _Course(None, Way(), ())
+
+
 def _course(work: Context, one: Candidate, known: Known) -> _Course:
     user, mine = known.user, work.precedence.connection
+    reason = leaving(one.mapped)
+    if user.active and reason is None and len(known.said) == 1:
+        return _STAYS  # most records, most of the time
     verdicts = [verdict(each) for each in known.said]  # this record's own comes last
     decided = decide(user, verdicts, work.precedence, mine if _returns(one, user) else None)
-    reason = leaving(one.mapped)
     if reason is None or verdicts[-1].stand is not Stand.LEAVES or not user.active:
         return _Course(decided, Way(LinkState.ALIVE, reason or ""), verdicts)
     rule = rule_for(work.rules, reason)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from syncd.changes import OWNERS, Effect
 from syncd.entities import KEY_FIELDS, Entity, Kind
@@ -26,6 +26,11 @@ class Precedence:
     """The one whose run it is."""
     orders: Mapping[str, Sequence[str]]
     seniority: Mapping[str, int] = field(default_factory=dict)
+    _ordered_kinds: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kinds = frozenset(key.partition(".")[0] for key in self.orders if "." in key)
+        object.__setattr__(self, "_ordered_kinds", kinds)
 
     def rank(self, connection: str | None, kind: Kind, name: str) -> Rank:
         """Lower ranks win."""
@@ -48,7 +53,7 @@ class Precedence:
 
     def has_orders_of(self, kind: Kind) -> bool:
         """Whether any field of the kind has an order of its own."""
-        return any(key.startswith(f"{kind}.") for key in self.orders)
+        return kind in self._ordered_kinds
 
     def authorities(self, kind: Kind) -> Sequence[str]:
         """The connections that alone decide who is active, the first that knows the entity."""
@@ -88,6 +93,20 @@ class Difference:
         return left
 
 
+class _Voice(NamedTuple):
+    """A contribution as it is asked for one field after the other."""
+
+    connection: str
+    said_of: Callable[[str], Any]
+    passing: frozenset[str]
+    said: Contribution
+
+    @classmethod
+    def of(cls, one: Contribution, kind: Kind) -> _Voice:
+        assert one.mapped is not None, "who speaks was mapped"
+        return cls(one.connection, one.mapped.values.get, one.passing(kind), one)
+
+
 def difference(entity: Entity, said: Sequence[Contribution], precedence: Precedence) -> Difference:
     """What all living records of the entity together change on it.
 
@@ -95,31 +114,31 @@ def difference(entity: Entity, said: Sequence[Contribution], precedence: Precede
     there stays with its owner, unless the owner, or one before it, says that it is blank. Whether a
     user is active is decided apart.
     """
-    diff, kind = Difference(), entity.kind
+    diff, kind, is_user = Difference(), entity.kind, entity.kind is Kind.USER
     speaking = [one for one in said if one.speaks]
-    ordered = [(one, one.mapped, _passing(one, kind)) for one in precedence.ordered(speaking, kind)]
+    ordered = [_Voice.of(one, kind) for one in precedence.ordered(speaking, kind)]
     has_orders = len(ordered) > 1 and precedence.has_orders_of(kind)
-    values, owned = entity.values.get, entity.provenance.get
+    values, owned, overrides = entity.values.get, entity.provenance.get, entity.overrides
     default, writer = owned("*"), precedence.connection
     gave: dict[str, str] = {}
     took: dict[str, str] = {}
     for name in _names(speaking):
-        if name in entity.overrides or (name == "active" and kind is Kind.USER):
+        if name in overrides or (is_user and name == "active"):
             continue
         here = ordered
         if has_orders and precedence.has_own_order(kind, name):
             wanted = precedence.ordered(speaking, kind, name)
-            here = sorted(ordered, key=lambda one: wanted.index(one[0]))
-        current, owner = values(name), owned(name) or default
-        for one, mapped, passing in here:
-            value = mapped.values.get(name)  # type: ignore[union-attr]  # who speaks was mapped
+            here = sorted(ordered, key=lambda one: wanted.index(one.said))
+        current, owner = values(name), owned(name, default)
+        for connection, said_of, passing, _ in here:
+            value = said_of(name)
             if value is not None and name not in passing:
-                winner: str | None = one.connection
+                winner: str | None = connection
                 break
         else:
-            value, winner = _left(entity, name, [one for one, _, _ in here], precedence)
+            value, winner = _left(entity, name, [one.said for one in here], precedence)
         if value == current:
-            if winner is not None and owner is not None and winner != owner:
+            if winner != owner and winner is not None and owner is not None:
                 gave[name], took[name] = owner, winner
             continue
         diff.set(name, current, value)
@@ -132,12 +151,6 @@ def difference(entity: Entity, said: Sequence[Contribution], precedence: Precede
     if any(diff.before.get(name) is not None for name in diff.after if name in keys):
         diff.effects |= Effect.KEY_CHANGE
     return diff
-
-
-def _passing(one: Contribution, kind: Kind) -> frozenset[str]:
-    """The fields that it says something of at certain moments only."""
-    rules = one.field_rules(kind)
-    return rules.when_create | rules.when_empty
 
 
 def _names(said: Sequence[Contribution]) -> Iterable[str]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Aside, LinkFact, Tie, Tied, Word
+from syncd.changes import Aside, LinkFact, Place, Tie, Tied, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 
@@ -43,9 +43,11 @@ class Facts(Protocol):
         """
         ...
 
-    def entities_of(
-        self, places: Collection[tuple[int, str, str]]
-    ) -> dict[tuple[int, str, str], UUID]:
+    def items(self, places: Collection[Place]) -> dict[Place, bytes]:
+        """The items that are stored at these places (partition, stream, key)."""
+        ...
+
+    def entities_of(self, places: Collection[Place]) -> dict[Place, UUID]:
         """Whom the records at these places (partition, stream, key) are tied to."""
         ...
 

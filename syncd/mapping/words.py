@@ -20,8 +20,9 @@ from syncd.changes import (
     Word,
 )
 from syncd.entities import Entity, Kind
+from syncd.mapping.items import Item
 from syncd.mapping.match import Match, Rule, Subject, correlate
-from syncd.mapping.page import KIND_OF, STREAM_OF, Candidate, Item, Page
+from syncd.mapping.page import KIND_OF, STREAM_OF, Candidate, Page
 from syncd.mapping.view import Facts
 
 UNLINKED = "unlinked"

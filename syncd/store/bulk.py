@@ -7,7 +7,7 @@ Table and column names come from `tables.py` alone; values are always bound.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from itertools import chain, compress
@@ -194,6 +194,16 @@ def fetch(conn: Connection, sql: str, parameters: Row) -> list[Any]:
         cursor.execute(sql, parameters)
         found: list[Any] = cursor.fetchall()
         return found
+
+
+def of_ids(database: Database, conn: Connection, sql: str, ids: Collection[UUID]) -> Iterator[Any]:
+    """The driver's rows of a query that ends with the name of a column which is one of these."""
+    for chunk in chunks(list(ids)):
+        if database.dialect == "postgresql":
+            yield from fetch(conn, f"{sql} = any(%s)", (list(chunk),))
+        else:
+            marks = ",".join("?" * len(chunk))
+            yield from fetch(conn, f"{sql} in ({marks})", [one.bytes for one in chunk])
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -126,9 +126,10 @@ class Draft:
             of_kind[change.kind].append(change)
         made = {}
         for kind, these in of_kind.items():
-            bases = {one.entity: one.base for one in reversed(these) if one.base}  # the first
-            left = rows.left_by(these, bases, self.owner)
-            columns, values = rows.updated(kind, these, left, packed=packed)
+            setting = [one for one in these if one.after]
+            bases = {one.entity: one.base for one in reversed(setting) if one.base}  # the first
+            left = rows.left_by(setting, bases, self.owner)
+            columns, values = rows.updated(kind, setting, left, packed=packed)
             clients = list({one.client.hex for one in these if one.client})
             made[kind] = Updates(columns, values, clients, len(these))
         return made

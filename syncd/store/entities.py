@@ -20,15 +20,11 @@ def load_entities(
     """Stored entities by id, retired ones too; unknown ids are left out."""
     sql = _ENTITY_SQL[kind]
     found = {}
-    for chunk in bulk.chunks(list(ids)):
-        if database.dialect == "postgresql":
-            rows = bulk.fetch(conn, f"{sql} = any(%s)", (list(chunk),))
-        else:
-            marks = ",".join("?" * len(chunk))
-            rows = bulk.fetch(conn, f"{sql} in ({marks})", [one.bytes for one in chunk])
-            rows = [_from_sqlite(kind, row) for row in rows]
-        for row in rows:
-            found[row[0]] = _entity(kind, row)
+    rows = bulk.of_ids(database, conn, sql, ids)
+    if database.dialect == "sqlite":
+        rows = (_from_sqlite(kind, row) for row in rows)
+    for row in rows:
+        found[row[0]] = _entity(kind, row)
     return found
 
 

@@ -91,16 +91,6 @@ class StoreFacts(Ties):
         sql, given = self._living_sql("key, digest", stream, states)
         return dict(self._of_keys(sql, given, keys))
 
-    def _of_keys(self, sql: str, given: tuple[Any, ...], keys: Sequence[str]) -> Iterator[Any]:
-        """The driver's rows of a query, of those whose key is one of these."""
-        if self.database.dialect == "postgresql":  # its driver is slow to write arrays
-            sql += " and key = any(array(select json_array_elements_text(%s::json)))"
-            yield from bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys)))
-            return
-        for chunk in bulk.chunks(keys):
-            among = ",".join("?" * len(chunk))
-            yield from bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk))
-
     def all_settled(
         self, stream: str, states: Sequence[LinkState], most: int
     ) -> dict[str, bytes | None]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import UNDO, LinkState, Tie, Tied
-from syncd.entities import Kind
+from syncd.changes import UNDO, LinkState, Place, Tie, Tied
+from syncd.entities import Kind, uuid_of
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -21,9 +21,33 @@ LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
 TELLING = (*LIVING, LinkState.GONE)
 """The states of links that say something about their entity."""
 
-_ITS_ITEM = sa.and_(
-    *(t.link.c[name] == t.item.c[name] for name in ("partition_id", "stream", "key"))
+_STATES = {state.value: state for state in LinkState}
+_TIED_SQL = (
+    "select entity_id, partition_id, stream, key, state, note, owner, digest, step_id from link"
 )
+_ITEM_SQL = "select key, raw from item"
+
+
+class _LinkRow(NamedTuple):
+    """One row of it."""
+
+    entity: UUID
+    partition: int
+    stream: str
+    key: str
+    state: str
+    note: str
+    owner: str
+    digest: bytes | None
+    step: int
+
+    @property
+    def holder(self) -> tuple[str, str]:
+        """Stream and key of the item that the record is in."""
+        if not self.owner:
+            return self.stream, self.key
+        stream, _, key = self.owner.partition("/")
+        return stream, key
 
 
 class Turns(Protocol):
@@ -47,6 +71,7 @@ class Ties:
         self.partition = partition
         self._conn: Connection | None = None
         self._alone: bool | None = None
+        self._named: Mapping[int, str] = {}
         self._merged = False
         self.turns: Turns | None = None
         """What this very plan makes of the links of the stream that is planned."""
@@ -95,73 +120,66 @@ class Ties:
         """
         if self._is_alone():
             return []
-        c, i = t.link.c, t.item.c
-        query = (
-            sa.select(
-                c.entity_id, t.connection.c.name, c.partition_id, c.stream, c.key, c.state, c.note,
-                c.owner, i.raw, c.step_id, c.digest.is_(None).label("unsettled"),
-            )
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
-            .join(t.item, _ITS_ITEM, isouter=True)
-            .where(c.kind == kind, c.state.in_(TELLING))
-        )  # fmt: skip
-        if not self._has_merged():
-            query = query.where(c.partition_id != self.partition)
         rows = [
-            row
-            for chunk in bulk.chunks(list(ids))
-            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+            _LinkRow(uuid_of(row[0]) if isinstance(row[0], bytes) else row[0], *row[1:])
+            for row in self._tied_rows(kind, ids)
         ]
-        held = self._held_items(rows)
-        silent = self._silent(rows)
+        names, silent = self._names({row.partition for row in rows}), self._silent(rows)
         return [
             Tied(
-                *row[:5],
-                LinkState(row.state),
+                row.entity,
+                names[row.partition],
+                row.partition,
+                row.stream,
+                row.key,
+                _STATES[row.state],
                 row.note,
-                row.owner.partition("/")[0] or row.stream,
-                held.get((row.partition_id, row.owner)) if row.owner else row.raw,
-                silent.get((row.partition_id, row.stream, row.key), frozenset()),
+                row.holder,
+                row.digest,
+                silent.get((row.partition, row.stream, row.key), frozenset()),
             )
             for row in rows
         ]
 
-    def _silent(self, rows: Sequence[Any]) -> dict[tuple[int, str, str], frozenset[str]]:
-        """By partition, stream and key: the fields of an item that were undone since it came."""
+    def _tied_rows(self, kind: Kind, ids: Collection[UUID]) -> Iterator[Any]:
+        """The driver's rows of telling links, as `_LinkRow` holds them."""
+        among = ", ".join(f"'{state}'" for state in TELLING)
+        elsewhere = "" if self._has_merged() else f" and partition_id <> {self.partition:d}"
+        sql = f"{_TIED_SQL} where kind = '{kind}' and state in ({among}){elsewhere}"
+        yield from bulk.of_ids(self.database, self.conn, f"{sql} and entity_id", ids)
+
+    def _names(self, partitions: Collection[int]) -> Mapping[int, str]:
+        """The names of the connections that partitions belong to."""
+        if not self._named.keys() >= set(partitions):
+            query = sa.select(t.partition.c.id, t.connection.c.name).join(t.connection)
+            self._named = {row[0]: row[1] for row in self.conn.execute(query)}
+        return self._named
+
+    def _silent(self, rows: Sequence[_LinkRow]) -> dict[Place, frozenset[str]]:
+        """The fields of records that were undone since their items came."""
         links = [
-            WrittenLink(row.partition_id, row.stream, row.key, row.entity_id, row.step_id)
+            WrittenLink(row.partition, row.stream, row.key, row.entity, row.step)
             for row in rows
-            if row.unsettled and row.state in LIVING
+            if row.digest is None and row.state in LIVING
         ]
         return taken_from_items(self.database, self.conn, links) if links else {}
 
-    def _held_items(self, rows: Sequence[Any]) -> dict[tuple[int, str], bytes]:
-        """The items that hold other records than their own, by partition and `stream/key`."""
-        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for row in rows:
-            if row.owner:
-                stream, _, key = row.owner.partition("/")
-                wanted[row.partition_id, stream].append(key)
+    def items(self, places: Collection[Place]) -> dict[Place, bytes]:
+        """The items that are stored at these places (partition, stream, key)."""
         return {
-            (partition, f"{stream}/{key}"): raw
-            for (partition, stream), keys in wanted.items()
+            (partition, stream, key): raw
+            for (partition, stream), keys in _by_stream(places).items()
             for key, raw in self._raws(partition, stream, keys).items()
         }
 
-    def entities_of(
-        self, places: Collection[tuple[int, str, str]]
-    ) -> dict[tuple[int, str, str], UUID]:
+    def entities_of(self, places: Collection[Place]) -> dict[Place, UUID]:
         """Whom the records at these places (partition, stream, key) are tied to."""
         c = t.link.c
-        wanted: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for partition, stream, key in places:
-            wanted[partition, stream].append(key)
         query = sa.select(c.partition_id, c.stream, c.key, c.entity_id)
         query = query.where(c.entity_id.is_not(None), c.state.in_(LIVING))
         return {
             (row[0], row[1], row[2]): row[3]
-            for (partition, stream), keys in wanted.items()
+            for (partition, stream), keys in _by_stream(places).items()
             for chunk in bulk.chunks(keys)
             for row in self.conn.execute(
                 query.where(
@@ -217,10 +235,24 @@ class Ties:
         return self._merged
 
     def _raws(self, partition: int, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
-        c = t.item.c
-        query = sa.select(c.key, c.raw).where(c.partition_id == partition, c.stream == stream)
-        return {
-            row[0]: row[1]
-            for chunk in bulk.chunks(keys)
-            for row in self.conn.execute(query.where(self.database.among(c.key, chunk)))
-        }
+        mark = self.database.mark
+        sql = f"{_ITEM_SQL} where partition_id = {mark} and stream = {mark}"
+        return dict(self._of_keys(sql, (partition, stream), keys))
+
+    def _of_keys(self, sql: str, given: tuple[Any, ...], keys: Sequence[str]) -> Iterator[Any]:
+        """The driver's rows of a query, of those whose key is one of these."""
+        if self.database.dialect == "postgresql":  # its driver is slow to write arrays
+            sql += " and key = any(array(select json_array_elements_text(%s::json)))"
+            yield from bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys)))
+            return
+        for chunk in bulk.chunks(keys):
+            among = ",".join("?" * len(chunk))
+            yield from bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk))
+
+
+def _by_stream(places: Iterable[Place]) -> dict[tuple[int, str], list[str]]:
+    """The keys of places, by partition and stream."""
+    found: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for partition, stream, key in places:
+        found[partition, stream].append(key)
+    return found

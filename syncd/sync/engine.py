@@ -111,8 +111,9 @@ class Engine:
         """
         if name not in self._speakers:
             try:
-                streams = self.connector(name).streams()
-                self._speakers[name] = Speaker({s.name: s.parse for s in streams}, self.rules(name))
+                parse = {one.name: one.parse for one in self.connector(name).streams()}
+                rules = self.rules(name)
+                self._speakers[name] = Speaker(parse, rules, self.meaning(rules))
             except ConfigError:
                 self._speakers[name] = None
         return self._speakers[name]

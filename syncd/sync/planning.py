@@ -18,7 +18,7 @@ from syncd.errors import MappingFailed
 from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.mapping.clocks import running
-from syncd.mapping.page import Item
+from syncd.mapping.items import Item
 from syncd.store.database import Transaction
 from syncd.store.hashes import missing
 from syncd.sync.repeats import resolve_repeats

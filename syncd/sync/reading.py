@@ -19,7 +19,7 @@ from syncd.failpoints import reach
 from syncd.mapping.clocks import running
 from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
-from syncd.mapping.page import Item, digests
+from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction

@@ -17,7 +17,7 @@ from syncd.changes import Decisions, LinkState, Word
 from syncd.connectors.base import Stream
 from syncd.entities import Entity, Kind
 from syncd.mapping.hearing import others_of
-from syncd.mapping.page import Item
+from syncd.mapping.items import Item
 from syncd.mapping.planner import Planner
 from syncd.records import Identity, Person
 from syncd.store import answers, answers_likely, answers_review

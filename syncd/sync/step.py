@@ -19,7 +19,8 @@ from syncd.changes import (
 )
 from syncd.connectors.base import Deletes, Page, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
-from syncd.mapping.page import Context, Item, digests
+from syncd.mapping.items import Item, digests
+from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
 from syncd.store.counts import RECREATED
 from syncd.store.database import Database, Transaction

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Aside, LinkFact, LinkState, Tie, Tied, Word
+from syncd.changes import Aside, LinkFact, LinkState, Place, Tie, Tied, Word
 from syncd.entities import Entity, Kind, new_id
 from syncd.records import Identity
 
@@ -67,7 +67,7 @@ class FakeFacts:
 
     def tie_elsewhere(self, entity: UUID, state: LinkState = LinkState.ALIVE) -> None:
         """Another connection, which is not configured here, has a record of the user."""
-        tie = Tied(entity, "other", 99, "people", "x", state, "", "people", None)
+        tie = Tied(entity, "other", 99, "people", "x", state, "", ("people", "x"), None)
         self.others.append(tie)
 
     # -- answering ---------------------------------------------------------------------------------
@@ -109,9 +109,10 @@ class FakeFacts:
     def tied(self, kind: Kind, ids: Collection[UUID]) -> list[Tied]:
         return [one for one in self.others if one.entity in ids]
 
-    def entities_of(
-        self, places: Collection[tuple[int, str, str]]
-    ) -> dict[tuple[int, str, str], UUID]:
+    def items(self, places: Collection[Place]) -> dict[Place, bytes]:
+        return {}
+
+    def entities_of(self, places: Collection[Place]) -> dict[Place, UUID]:
         return {}
 
     def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:

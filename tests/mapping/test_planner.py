@@ -11,7 +11,8 @@ import pytest
 from syncd.changes import Action, Change, Decisions, Effect, LinkState
 from syncd.entities import Kind
 from syncd.mapping.fields import compile_mapping
-from syncd.mapping.page import Context, Item
+from syncd.mapping.items import Item
+from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
 from syncd.mapping.rules import Mapping
 from syncd.mapping.values import Precedence

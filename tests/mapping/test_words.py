@@ -9,7 +9,7 @@ import pytest
 
 from syncd.changes import Action, Decisions, Effect, LinkFact, LinkState, Verdict, Word
 from syncd.entities import Kind
-from syncd.mapping.page import Item
+from syncd.mapping.items import Item
 from syncd.records import Organization, Person
 from tests.mapping.facts import FakeFacts
 from tests.mapping.test_planner import Bench, who
