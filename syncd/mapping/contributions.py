@@ -96,6 +96,8 @@ class Contribution:
     entity: UUID | None = None
     silent: frozenset[str] = frozenset()
     """Fields that were taken back from what it says: see `hush`."""
+    is_new: bool = False
+    """Whether nothing was ever decided on its record."""
 
     @property
     def speaks(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from syncd.changes import Place
-from syncd.entities import LOCAL, Entity, Kind
+from syncd.entities import Entity, Kind
 from syncd.mapping.active import leaving
 from syncd.mapping.contributions import (
     LIVING,
@@ -85,10 +85,9 @@ def _is_first(
         one.state in LIVING and order.rank(one.connection, kind, "*") <= first for one in others
     ):
         return False
-    if kind is not Kind.USER:
-        return True
     assert mine.mapped is not None
-    return bool(mine.client and (mine.site or mine.mapped.site_name))
+    placed = mine.client and (mine.site or mine.mapped.site_name)
+    return bool(kind is not Kind.USER or placed or _lives_there(entity, mine))
 
 
 def _counting(
@@ -110,16 +109,14 @@ def _counting(
     first = order.rank(mine.connection, kind, "*")
     outdone = set()
     for name in said:
-        owner = entity.owner(name)
-        if owner == LOCAL or name == "active":
-            continue
-        if name not in entity.values:
-            return None  # one that stands before may want it blank
+        owner = entity.owner(name) if name in entity.values else None
         other = owners.get(owner or "")
         if other and order.rank(owner, kind, "*") < first:
             if name in other.passing(kind):
                 return None
             outdone.add(name)
+    if kind is Kind.USER:
+        outdone.discard("active")  # decided apart, by all who are heard
     if not outdone:
         return mine
     left = {name: value for name, value in said.items() if name not in outdone}
@@ -137,10 +134,19 @@ def _is_ordinary(work: Context, entity: Entity, mine: Contribution) -> bool:
 
 
 def _lives_there(entity: Entity, mine: Contribution) -> bool:
-    """Whether a person's record names just the home that the user has."""
+    """Whether a person's record names just the home that the user has; or, a record that never
+    named any before, the client alone.
+    """
     if entity.kind is not Kind.USER:
         return True
-    return mine.client == entity.client and bool(mine.site and mine.site.id == entity.site)
+    if mine.client != entity.client:
+        return False
+    if mine.site:
+        return mine.site.id == entity.site
+    assert mine.mapped is not None
+    assert mine.rules is not None
+    guesses = mine.mapped.site_name or mine.rules.mapping.site.by_email_domain
+    return mine.is_new and not guesses
 
 
 def _says_what_it_owned(entity: Entity, mine: Contribution) -> bool:

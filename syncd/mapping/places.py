@@ -63,6 +63,7 @@ def contribution(work: Context, one: Candidate) -> Contribution:
         work.rules,
         one.record,
         one.mapped,
+        is_new=one.link is None,
     )
 
 

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,12 @@ def keep_rows(url: str, kept: str) -> dict[str, Any]:
 
 
 def sync(
-    url: str, file: str, folder: str, watched: bool, connection: str = CONNECTION
+    url: str,
+    file: str,
+    folder: str,
+    watched: bool,
+    connection: str = CONNECTION,
+    order: Sequence[str] = (),
 ) -> dict[str, Any]:
     from syncd import settings
     from syncd.store.database import Database
@@ -71,7 +76,7 @@ def sync(
 
     os.environ["SYNCD_DATABASE_URL"] = url
     watching.count_statements()
-    engine = Engine.open(settings.load(_configured(Path(folder), Path(file), connection)))
+    engine = Engine.open(settings.load(_configured(Path(folder), Path(file), connection, order)))
     if watched:
         watching.watch_tables(Database(url))
     outcome: list[flow.Outcome] = []
@@ -115,15 +120,15 @@ def plan_edit(url: str, file: str, folder: str, stored: bool) -> dict[str, Any]:
     return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
 
 
-def _configured(folder: Path, file: Path, connection: str) -> Path:
-    """A folder of settings for a combined sheet with the mapping that the connector ships. What
-    stands in a sheet of another connection than the first counts before what stands in that.
+def _configured(folder: Path, file: Path, connection: str, order: Sequence[str] = ()) -> Path:
+    """A folder of settings for a combined sheet with the mapping that the connector ships. `order`:
+    the connections whose values stand before the others'.
     """
     from tests.benchmarks.sheet import KEY
 
     (folder / "connections").mkdir(parents=True, exist_ok=True)
-    order = "" if connection == CONNECTION else f'[precedence]\ndefault = ["{connection}"]\n'
-    (folder / "syncd.toml").write_text(order, "utf-8")
+    precedence = f"[precedence]\ndefault = {json.dumps(order)}\n" if order else ""
+    (folder / "syncd.toml").write_text(precedence, "utf-8")
     (folder / "connections" / f"{connection}.toml").write_text(
         f'connector = "csv"\n[config]\ncombined = "{file.as_posix()}"\n'
         f'contents = "full"\nkey = "{KEY}"\n',

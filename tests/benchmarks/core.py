@@ -12,8 +12,9 @@ floor says "under"; only a result that is wrong ends with exit code 1.
     some   sync again: 1 % of the users changed, rows shuffled, file renamed
     reread plan, from the file, under an edited mapping that changes every user
     replan the same plan, from the stored items: `syncd plan --mapping`
-    second sync another connection of the same users, half of them changed in two fields,
-           every value of which counts before the first one's, into what a first load left
+    behind sync another connection of the same users, half of them changed in two fields, into
+           what a first load left; it stands behind the first, whose values stay
+    before the same, but it stands before the first one, so that every value becomes its own
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from typing import Any
 
 from tests.benchmarks import servers, sheet
 
-CASES = ("R", "W", "first", "same", "some", "reread", "replan", "second")
+CASES = ("R", "W", "first", "same", "some", "reread", "replan", "behind", "before")
 MAPPED = {"replan": {"reread": 1.0}}
 """Stored items are planned again faster than the file is read again."""
-BOTH = {"second": {"first": 0.5}}
+BOTH: dict[str, dict[str, float]] = {"behind": {"first": 0.5}, "before": {"first": 0.5}}
 """Two connections cost at most 1.5 times what their loads cost apart."""
 FLOORS: dict[str, dict[str, dict[str, float]]] = {
     "sqlite": {
@@ -129,7 +130,7 @@ class Bench:
             _run("write_sheet", path=str(path), users=self.users, edits=edits, shuffle=shuffle)
         return str(path)
 
-    def sync(self, url: str, file: str, *, watched: bool = False, **more: str) -> Result:
+    def sync(self, url: str, file: str, *, watched: bool = False, **more: Any) -> Result:
         settings = str(self.folder / "settings")
         return _run("sync", url=url, file=file, folder=settings, watched=watched, **more)
 
@@ -165,8 +166,9 @@ def _measure(bench: Bench, cases: Sequence[str], rounds: int) -> None:
             for case in ("reread", "replan"):
                 if case in cases:
                     _edited_mapping(bench, server, main_url, case)
-            if "second" in cases:
-                _second_source(bench, server)
+            for case in ("behind", "before"):
+                if case in cases:
+                    _second_source(bench, server, case)
         server.drop(main_url)
     _show(bench)
 
@@ -232,14 +234,18 @@ def _edited_mapping(bench: Bench, server: servers.Server, url: str, case: str) -
     _expect(bench, case, result, {"update user": bench.users, "create user": 0}, "planned")
 
 
-def _second_source(bench: Bench, server: servers.Server) -> None:
+def _second_source(bench: Bench, server: servers.Server, case: str) -> None:
     url = server.create()
     _run("migrate", url=url)
     _first_load(bench, server, url)
     file = bench.sheet("of-the-second", edits=50, shuffle=0)
     server.settle()
-    result = bench.sync(url, file, connection="second")
-    _expect(bench, "second", result, {"update user": bench.users, "create user": 0})
+    order = ["second"] if case == "before" else []
+    result = bench.sync(url, file, connection="second", order=order)
+    updated = bench.users if order else 0
+    linked = bench.users - updated
+    expected = {"update user": updated, "link user": linked, "create user": 0}
+    _expect(bench, case, result, expected)
     server.drop(url)
     shutil.rmtree(bench.folder / "settings")
 

@@ -15,11 +15,12 @@ from typing import Any, ClassVar, NamedTuple
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Deletes, Page, Partition, RawItem
 from syncd.errors import ProviderUnavailable
-from syncd.records import Identity, Organization, Person, Record
+from syncd.records import Identity, Location, Organization, Person, Record
 
 SOURCES = ("one", "two", "three")
 PEOPLE = ("ada", "bob", "cy")
 CLIENTS = {"a": "Acme", "b": "Bolt"}
+SITES = ("Hull", "Leeds")
 FIELDS = {
     "title": "job_title",
     "dept": "department",
@@ -32,7 +33,9 @@ AT_ONCE = 2
 TARGETS = {"title": "job_title", "dept": "department", "phone": "phone", "cell": "mobile"}
 
 Said = dict[str, Any]
-"""A person's record: `org`, and perhaps fields, `site`, `active` (yes or no) and `guest`."""
+"""A person's record: `org`, and perhaps fields, `site`, `active` (yes or no) and `guest`. `listed`:
+its site is one of the source's locations, and not a name alone.
+"""
 
 
 class Variant(NamedTuple):
@@ -93,14 +96,20 @@ def _organization(raw: bytes) -> Sequence[Record]:
     return [Organization(key=said["key"], name=said["name"])]
 
 
+def _location(raw: bytes) -> Sequence[Record]:
+    return [Location(**json.loads(raw))]
+
+
 def _person(raw: bytes) -> Sequence[Record]:
     said = json.loads(raw)
+    site, listed = said.get("site"), said.get("listed")
     return [
         Person(
             key=said["key"],
             display_name=said["key"].title(),
             organization=said["org"],
-            office_location=said.get("site"),
+            office_location=None if listed else site,
+            location=f"{said['org']}/{site}" if listed and site else None,
             active=said.get("active"),
             user_type="Guest" if said.get("guest") else None,
             identities=(Identity("idp", said["key"]),),
@@ -119,6 +128,15 @@ class Provider(Connector[base.Config]):
     def organizations(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
         named = [json.dumps({"key": key, "name": name}) for key, name in CLIENTS.items()]
         yield Page([RawItem(json.loads(one)["key"], one.encode()) for one in named])
+
+    @base.stream(Location, parse=_location, deletes=Deletes.UNKNOWN)
+    def locations(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        named = [
+            {"key": f"{org}/{site}", "organization": org, "name": site}
+            for org in CLIENTS
+            for site in SITES
+        ]
+        yield Page([RawItem(one["key"], json.dumps(one).encode()) for one in named])
 
     @base.stream(Person, parse=_person, deletes=Deletes.ABSENCE)
     def persons(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
@@ -406,7 +424,8 @@ class Model:
         if self._moves(person):
             user.client, user.site = self._client(person), "Main"
         for _, said, _ in self._speaking(person, "site"):
-            if said.get("site"):
+            there = not said.get("listed") or CLIENTS[said["org"]] == user.client
+            if said.get("site") and there:
                 user.site = said["site"]
                 return
 

@@ -31,6 +31,7 @@ from tests.properties.conftest import EXAMPLES
 from tests.properties.several import (
     FIELDS,
     PEOPLE,
+    SITES,
     SOURCES,
     TARGETS,
     Model,
@@ -58,33 +59,51 @@ few = settings(seen_whole, max_examples=(HISTORIES or 8) // PARTS)
 source = st.sampled_from(SOURCES)
 person = st.sampled_from(PEOPLE)
 maybe = st.sampled_from((None, None, "x", "y"))
-said = st.fixed_dictionaries(
+anything = st.fixed_dictionaries(
     {"org": st.sampled_from(("a", "a", "a", "b"))},
     optional={
         **{name: st.sampled_from(("x", "y", "z")) for name in FIELDS},
-        "site": st.sampled_from(("Hull", "Leeds")),
+        "site": st.sampled_from(SITES),
+        "listed": st.just(True),
         "active": st.booleans(),
         "guest": st.just(True),
     },
 )
-variant = st.builds(
-    Variant,
-    cell=st.sampled_from(("always", "create")),
-    phone=st.sampled_from(("always", "empty")),
-    dept=st.booleans(),
-    absent=st.sampled_from(("deactivate", "keep", "wait")),
-    disabled=st.sampled_from(("deactivate", "keep", "wait")),
-    outside=st.sampled_from(("keep", "deactivate")),
-    own_title=st.booleans(),
+at_home = {"org": "a", "site": "Hull", "listed": True}
+said = st.one_of(anything, anything.map(lambda record: {**record, **at_home}))
+"""Records that agree on where people live are what most sources have."""
+leaving = {
+    "absent": st.sampled_from(("deactivate", "keep", "wait")),
+    "disabled": st.sampled_from(("deactivate", "keep", "wait")),
+    "outside": st.sampled_from(("keep", "deactivate")),
+}
+plain = {
+    "cell": st.just("always"),
+    "phone": st.just("always"),
+    "dept": st.just(False),
+    "own_title": st.just(True),
+}
+"""Most mappings are like that, and most shortcuts are made for them."""
+variant = st.one_of(
+    st.builds(Variant, **leaving, **plain),
+    st.builds(
+        Variant,
+        **leaving,
+        cell=st.sampled_from(("always", "create")),
+        phone=st.sampled_from(("always", "empty")),
+        dept=st.booleans(),
+        own_title=st.booleans(),
+    ),
 )
 order = st.permutations(SOURCES).flatmap(lambda all_: st.integers(0, 3).map(lambda n: all_[:n]))
-precedence = st.fixed_dictionaries(
-    {"default": order},
-    optional={
-        "user.phone": order,
-        "user.site": order,
-        "user.active": source.map(lambda one: [one]),
-    },
+orders_by_field = {
+    "user.phone": order,
+    "user.site": order,
+    "user.active": source.map(lambda one: [one]),
+}
+precedence = st.one_of(
+    st.fixed_dictionaries({"default": order}),
+    st.fixed_dictionaries({"default": order}, optional=orders_by_field),
 ).map(lambda orders: {name: list(one) for name, one in orders.items() if one})
 field = st.sampled_from((*FIELDS, "active"))
 
@@ -102,8 +121,9 @@ happening = st.one_of(
     st.tuples(st.just("map"), source, variant),
     st.tuples(st.just("prefer"), precedence),
 )
+everybody = st.fixed_dictionaries(dict.fromkeys(PEOPLE, said))
 beginnings = st.fixed_dictionaries(
-    {one: st.dictionaries(person, said, max_size=3) for one in SOURCES}
+    {one: st.one_of(everybody, st.dictionaries(person, said, max_size=3)) for one in SOURCES}
 )
 variants = st.fixed_dictionaries(dict.fromkeys(SOURCES, variant))
 

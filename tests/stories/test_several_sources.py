@@ -166,6 +166,52 @@ def test_a_value_for_a_blank_field_is_used_once_and_gives_way(desk: Desk, source
     assert values(desk, "phone") == [("3", "xero")]
 
 
+def test_a_value_that_counts_on_creation_gives_way_to_any_that_lasts(
+    desk: Desk, sources: Sources
+) -> None:
+    desk.prefer(default=["entra", "xero"])
+    desk.mapping('[user.fields]\njob_title = { from = "job_title", when = "create" }\n', "entra")
+    everybody(sources, entra={"job_title": "Chef"}, xero={"job_title": "Cook"})
+
+    desk.sync_each("entra", "xero")
+
+    assert values(desk, "job_title", "name") == [("Cook", "xero"), ("Ada", "entra")]
+
+
+def test_a_new_source_stands_between_those_before_and_those_behind_it(
+    desk: Desk, sources: Sources
+) -> None:
+    desk.prefer(default=["entra", "xero", "hr"])
+    everybody(
+        sources,
+        entra={"job_title": "Chef"},
+        xero={"job_title": "Cook", "department": "Kitchen", "mobile": "4"},
+        hr={"department": "Food", "business_phone": "3"},
+    )
+
+    desk.sync_each("entra", "hr", "xero")
+
+    assert values(desk, "job_title", "department", "phone", "mobile") == [
+        ("Chef", "entra"),
+        ("Kitchen", "xero"),
+        ("3", "hr"),
+        ("4", "xero"),
+    ]
+
+
+def test_what_a_source_does_not_say_under_its_edited_mapping_is_the_next_one_s_at_once(
+    desk: Desk, sources: Sources
+) -> None:
+    desk.prefer(default=["entra", "xero"])
+    everybody(sources, entra={"job_title": "Chef"}, xero={"job_title": "Cook"})
+    desk.sync_each("entra")
+
+    desk.mapping("[user.fields]\njob_title = false\n", "entra")
+    desk.sync_each("xero")
+
+    assert values(desk, "job_title") == [("Cook", "xero")]
+
+
 def test_what_a_person_set_stands_until_it_is_released(desk: Desk, sources: Sources) -> None:
     """B11: and then at once what the first source last said."""
     desk.prefer(default=["entra", "xero"])
@@ -207,20 +253,24 @@ def test_an_edited_precedence_counts_with_the_next_sync(desk: Desk, sources: Sou
     assert values(desk, "job_title", "name") == [("Cook", "xero"), ("Ada", "xero")]
 
 
-def test_clients_and_sites_have_several_sources_too(desk: Desk, sources: Sources) -> None:
+@pytest.mark.parametrize("order", [("xero", "entra"), ("entra", "xero")])
+def test_clients_and_sites_have_several_sources_too(
+    desk: Desk, sources: Sources, order: tuple[str, ...]
+) -> None:
     desk.prefer(default=["entra", "xero"])
     desk.mapping('[client]\nmatch = ["name"]\n', "entra")
     desk.mapping('[client]\nmatch = ["name"]\n', "xero")
-    sources["entra"].organizations = [raw("a", name="Acme", website="one.example")]
-    sources["xero"].organizations = [raw("x", name="Acme", website="two.example", currency="EUR")]
+    one = raw("a", name="Acme", website="one.example", active=True)
+    two = raw("x", name="Acme", website="two.example", active=False, currency="EUR")
+    sources["entra"].organizations, sources["xero"].organizations = [one], [two]
     for name in ("entra", "xero"):
         sources[name].people = [who("Ada", sources[name].organizations[0].key)]
 
-    desk.sync_each("xero", "entra")
+    desk.sync_each(*order)
 
     with desk.database.read() as conn:
         (client,) = conn.execute(sa.select(t.client)).all()
-    assert (client.website, client.currency) == ("one.example", "EUR")
+    assert (client.website, client.currency, client.active) == ("one.example", "EUR", True)
 
 
 # -- where someone belongs -------------------------------------------------------------------------
@@ -265,13 +315,16 @@ def test_a_person_in_two_clients_is_two_users_where_nothing_but_the_mail_says_so
     assert [(user.name, user.client) for user in desk.users()] == [("Ada", "Acme"), ("Ada", "Bolt")]
 
 
-def test_the_site_is_the_first_source_s_that_names_one(desk: Desk, sources: Sources) -> None:
+@pytest.mark.parametrize("order", [("xero", "entra", "xero"), ("entra", "xero")])
+def test_the_site_is_the_first_source_s_that_names_one(
+    desk: Desk, sources: Sources, order: tuple[str, ...]
+) -> None:
     desk.prefer(default=["entra", "xero"])
     for name in ("entra", "xero"):
         desk.mapping('[site]\nfrom = ["office_location"]\n', name)
     everybody(sources, entra={"office_location": "Hull"}, xero={"office_location": "Leeds"})
 
-    desk.sync_each("xero", "entra", "xero")
+    desk.sync_each(*order)
     assert desk.user("Ada").site == "Hull"
 
     everybody(sources, entra={})
