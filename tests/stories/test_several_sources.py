@@ -212,6 +212,21 @@ def test_what_a_source_does_not_say_under_its_edited_mapping_is_the_next_one_s_a
     assert values(desk, "job_title") == [("Cook", "xero")]
 
 
+def test_a_record_out_of_scope_holds_no_value_against_another_source(
+    desk: Desk, sources: Sources
+) -> None:
+    desk.prefer(default=["entra", "xero"])
+    desk.mapping("[user]\nscope = \"user_type != 'Guest'\"\n", "entra")
+    everybody(sources, entra={"job_title": "Chef"}, xero={"job_title": "Cook"})
+    desk.sync_each("entra")
+    everybody(sources, entra={"job_title": "Chef", "user_type": "Guest"})
+
+    desk.sync_each("entra", "xero")
+
+    assert values(desk, "job_title") == [("Cook", "xero")]
+    assert desk.names(active=False) == []
+
+
 def test_what_a_person_set_stands_until_it_is_released(desk: Desk, sources: Sources) -> None:
     """B11: and then at once what the first source last said."""
     desk.prefer(default=["entra", "xero"])
@@ -352,6 +367,18 @@ def test_nobody_leaves_whom_another_source_still_has(
 
     everybody(sources, xero={})
     desk.sync_each("xero")
+    assert desk.names(active=False) == []
+
+
+@pytest.mark.parametrize("order", [("entra", "xero"), ("xero", "entra")])
+def test_a_new_source_takes_nobody_away_whom_another_has(
+    desk: Desk, sources: Sources, order: tuple[str, ...]
+) -> None:
+    desk.prefer(default=order)
+    everybody(sources, entra={}, xero={"active": False})
+
+    desk.sync_each("entra", "xero")
+
     assert desk.names(active=False) == []
 
 
