@@ -37,14 +37,20 @@ def together(
     others = of_others(work, kind, {entity.id for entity, _ in pairs}, own)
     if not others:
         return [[mine] for _, mine in pairs]
-    said = []
-    for entity, mine in pairs:
-        rest = others.get(entity.id)
-        said.append([*rest, mine] if rest and not _is_first(work, entity, mine, rest) else [mine])
-    items = _items(work, (one for some in said for one in some[:-1]))
+    said: list[list[Contribution]] = []
+    ordinary = []
     for at, (entity, mine) in enumerate(pairs):
-        rest = said[at][:-1]
-        if rest and (counting := _counting(work, entity, mine, rest, items)):
+        rest = others.get(entity.id) or ()
+        if rest and _is_ordinary(work, entity, mine):
+            if _is_first(work, entity, mine, rest):
+                rest = ()
+            else:
+                ordinary.append(at)
+        said.append([*rest, mine])
+    items = _items(work, (one for some in said for one in some[:-1]))
+    for at in ordinary:
+        entity, mine = pairs[at]
+        if counting := _counting(work, entity, mine, said[at][:-1], items):
             said[at] = [counting]
     _hear(work, kind, [one for some in said for one in some[:-1]], items)
     return said
@@ -76,9 +82,9 @@ def _hear(work: Listener, kind: Kind, said: Iterable[Contribution], items: Items
 def _is_first(
     work: Context, entity: Entity, mine: Contribution, others: Iterable[Contribution]
 ) -> bool:
-    """Whether a record stands before all others, so that nothing they say can change anything."""
-    if not _is_ordinary(work, entity, mine):
-        return False
+    """Whether an ordinary record stands before all others, so that nothing they say can change
+    anything.
+    """
     order, kind = work.precedence, entity.kind
     first = order.rank(mine.connection, kind, "*")
     if any(
@@ -97,24 +103,26 @@ def _counting(
     others: Iterable[Contribution],
     items: Items,
 ) -> Contribution | None:
-    """What counts of a record where all that others say was decided on; None where it was not."""
-    if not _is_ordinary(work, entity, mine) or not _lives_there(entity, mine):
+    """What counts of an ordinary record where all that others say was decided on; None where that
+    was not.
+    """
+    if not _lives_there(entity, mine):
         return None
     living = [one for one in others if one.state in LIVING]
-    owners = {one.connection: one for one in living}
-    if mine.connection in owners or not all(one.was_decided(items) for one in living):
+    if any(one.connection == mine.connection or not one.was_decided(items) for one in living):
         return None
     assert mine.mapped is not None
     order, kind, said = work.precedence, entity.kind, mine.mapped.values
     first = order.rank(mine.connection, kind, "*")
-    outdone = set()
-    for name in said:
-        owner = entity.owner(name) if name in entity.values else None
-        other = owners.get(owner or "")
-        if other and order.rank(owner, kind, "*") < first:
-            if name in other.passing(kind):
-                return None
-            outdone.add(name)
+    before = {
+        one.connection: one.passing(kind)
+        for one in living
+        if order.rank(one.connection, kind, "*") < first
+    }
+    owner, here = entity.owner, entity.values
+    outdone = {name for name in said if name in here and owner(name) in before}
+    if any(before.values()) and any(name in before[owner(name) or ""] for name in outdone):
+        return None
     if kind is Kind.USER:
         outdone.discard("active")  # decided apart, by all who are heard
     if not outdone:

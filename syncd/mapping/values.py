@@ -34,7 +34,9 @@ class Precedence:
 
     def rank(self, connection: str | None, kind: Kind, name: str) -> Rank:
         """Lower ranks win."""
-        order = self.orders.get(f"{kind}.{name}") or self.orders.get("default", ())
+        order = self.orders.get("default", ())
+        if kind in self._ordered_kinds:
+            order = self.orders.get(f"{kind}.{name}") or order
         if connection in order:
             return (0, order.index(connection))
         return (1, self.seniority.get(connection or "", sys.maxsize))
