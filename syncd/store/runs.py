@@ -347,10 +347,10 @@ class Runs(Holds, Partitions):
 
     def others_wrote_since(self, conn: Connection, run: int, step: int) -> bool:
         """Whether any other run may have written since this one was opened, or another step of it
-        has.
+        has a plan: it may be writing just now.
         """
         c, s = t.run.c, t.step.c
-        beside = sa.exists().where(s.run_id == run, s.id != step, s.applied > 0)
+        beside = sa.exists().where(s.run_id == run, s.id != step, s.pages > 0)
         if conn.execute(sa.select(beside)).scalar():
             return True
         started = sa.select(c.started_at).where(c.id == run).scalar_subquery()

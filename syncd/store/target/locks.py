@@ -7,19 +7,23 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Change, LinkWrite
+from syncd.changes import Action, Change, LinkWrite
 from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.drafted import Body
 
+_ANY_NEW_CLIENT = 1
+"""No id of a client: their versions and variants are bits of them."""
+
 
 def take(
     database: Database, conn: Connection, changes: Sequence[Change], body: Body, *, careful: bool
 ) -> None:
-    """Lock the clients of a page's changes; `careful`: of its links without a change, too. SQLite
-    has one writer anyway.
+    """Lock the clients of a page's changes; `careful`: of its links without a change, too. Who
+    creates any waits for all others who do: nothing else tells that two are about to make the same
+    one. SQLite has one writer anyway.
     """
     if database.dialect != "postgresql":
         return
@@ -27,6 +31,9 @@ def take(
     for kind, given in body.creations.items():
         at = 1 if kind is Kind.CLIENT else 2  # a client by its id, others by their client's
         clients |= {int(client, 16) for client in {row[at] for row in given}}
+    made = any(one.kind is Kind.CLIENT and one.action is Action.CREATE for one in changes)
+    if made or body.creations.get(Kind.CLIENT):
+        clients.add(_ANY_NEW_CLIENT)
     for ready in body.updates.values():
         clients |= {int(client, 16) for client in ready.clients}
     if careful:
