@@ -178,6 +178,11 @@ def select_changes(
         yield (*row[:2], entity, client, *row[4:7], after, before, *row[9:])
 
 
+def id_of(stored: UUID | bytes) -> UUID:
+    """An id as the driver gives it: SQLite's are bytes."""
+    return uuid_of(stored) if isinstance(stored, bytes) else stored
+
+
 @lru_cache(maxsize=4096)
 def shared_uuid(data: bytes | None) -> UUID | None:
     """The UUID with these bytes; many rows share a client."""
@@ -199,11 +204,22 @@ def fetch(conn: Connection, sql: str, parameters: Row) -> list[Any]:
 def of_ids(database: Database, conn: Connection, sql: str, ids: Collection[UUID]) -> Iterator[Any]:
     """The driver's rows of a query that ends with the name of a column which is one of these."""
     for chunk in chunks(list(ids)):
-        if database.dialect == "postgresql":
-            yield from fetch(conn, f"{sql} = any(%s)", (list(chunk),))
-        else:
-            marks = ",".join("?" * len(chunk))
-            yield from fetch(conn, f"{sql} in ({marks})", [one.bytes for one in chunk])
+        among, given = among_ids(database, chunk)
+        yield from fetch(conn, f"{sql} {among}", given)
+
+
+def among_ids(database: Database, ids: Sequence[UUID]) -> tuple[str, Row]:
+    """A condition that a column is one of these ids, and what it is given."""
+    if database.dialect == "postgresql":
+        return "= any(%s)", (list(ids),)
+    return f"in ({','.join('?' * len(ids))})", [one.bytes for one in ids]
+
+
+def among_texts(database: Database, texts: Sequence[str]) -> tuple[str, Row]:
+    """A condition that a column is one of these texts, and what it is given."""
+    if database.dialect == "postgresql":  # its driver is slow to write arrays
+        return "= any(array(select json_array_elements_text(%s::json)))", (json_text(texts),)
+    return f"in ({','.join('?' * len(texts))})", texts
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:

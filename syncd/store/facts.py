@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import Aside, LinkFact, LinkState, Verdict, Word
-from syncd.entities import Entity, Kind, uuid_of
+from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk, licenses, said
 from syncd.store import tables as t
@@ -31,11 +31,6 @@ _LINK_SQL = (
 )
 _STATES = {state.value: state for state in LinkState}
 _KINDS = {kind.value: kind for kind in Kind}
-
-
-def _id(stored: UUID | bytes | None) -> UUID | None:
-    """An id as the driver gives it: SQLite's are bytes."""
-    return uuid_of(stored) if isinstance(stored, bytes) else stored
 
 
 class OtherTie(NamedTuple):
@@ -140,7 +135,7 @@ class StoreFacts(Ties):
         sql = f"{_LINK_SQL} where partition_id = {mark} and stream = {mark}"
         rows = self._of_keys(sql, (self.partition, stream), keys)
         return {
-            key: LinkFact(key, _STATES[state], _KINDS[kind], _id(entity), *rest)
+            key: LinkFact(key, _STATES[state], _KINDS[kind], entity and bulk.id_of(entity), *rest)
             for key, state, kind, entity, *rest in rows
         }
 
@@ -156,26 +151,28 @@ class StoreFacts(Ties):
         self, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
     ) -> dict[Want, list[UUID]]:
         """Entities that hold all the keys, within the client named (None: anywhere)."""
-        table = t.TABLE_OF[kind]
-        columns = [table.c[f"key_{name}"] for name in fields]
-        scope = table.c.client_id if "client_id" in table.c else sa.null()
-        found: dict[Want, list[UUID]] = defaultdict(list)
-        scoped = {client is not None for client, _ in wanted}
-        firsts = list({values[0] for _, values in wanted})
-        query = sa.select(table.c.id, scope, *columns)
-        query = query.where(sa.not_(table.c.retired), columns[0].is_not(None))
-        places: list[sa.ColumnElement[bool]] = [sa.true()]
+        columns = [f"key_{name}" for name in fields]
+        scope = "null" if kind is Kind.CLIENT else "client_id"
+        sql = (
+            f"select id, {scope}, {', '.join(columns)} from {t.TABLE_OF[kind].name} "
+            f"where not retired and {columns[0]} is not null"
+        )
+        places: list[tuple[str, bulk.Row]] = [("", ())]
         if kind is Kind.SITE:
-            clients = list({client for client, _ in wanted})
-            places = [self.database.among(table.c.client_id, some) for some in bulk.chunks(clients)]
+            clients = list({client for client, _ in wanted if client})
+            places = [bulk.among_ids(self.database, some) for some in bulk.chunks(clients)]
+            places = [(f" and client_id {among}", given) for among, given in places]
+        firsts = list({values[0] for _, values in wanted})
+        scoped = any(client is not None for client, _ in wanted)
+        found: dict[Want, list[UUID]] = defaultdict(list)
         asked = set(wanted)
-        for place, chunk in product(places, bulk.chunks(firsts)):
-            these = query.where(place, self.database.among(columns[0], chunk))
-            for row in self.conn.execute(these):
-                client = row[1] if True in scoped else None
-                want = (client, tuple(row[2:]))
+        for (place, given), chunk in product(places, bulk.chunks(firsts)):
+            among, these = bulk.among_texts(self.database, chunk)
+            query = f"{sql}{place} and {columns[0]} {among}"
+            for entity, client, *values in bulk.fetch(self.conn, query, (*given, *these)):
+                want = (bulk.id_of(client) if scoped else None, tuple(values))
                 if want in asked:
-                    found[want].append(row[0])
+                    found[want].append(bulk.id_of(entity))
         return found
 
     def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]:

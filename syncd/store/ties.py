@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import UNDO, LinkState, Place, Tie, Tied
-from syncd.entities import Kind, uuid_of
+from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -24,6 +24,11 @@ TELLING = (*LIVING, LinkState.GONE)
 _STATES = {state.value: state for state in LinkState}
 _TIED_SQL = (
     "select entity_id, partition_id, stream, key, state, note, owner, digest, step_id from link"
+)
+_TIES_SQL = (
+    "select entity_id, key, state, partition_id from link where state <> 'unlinked' "
+    "and partition_id in (select id from partition where connection_id = {mark}) "
+    "and stream = {mark} and entity_id"
 )
 _ITEM_SQL = "select key, raw from item"
 
@@ -83,20 +88,15 @@ class Ties:
 
     def ties(self, stream: str, ids: Collection[UUID]) -> dict[UUID, Tie]:
         """Which of the entities this connection links, or once linked, in this stream."""
-        c = t.link.c
-        query = (
-            sa.select(c.entity_id, c.key, c.state, c.partition_id)
-            .join(t.partition, t.partition.c.id == c.partition_id)
-            .where(t.partition.c.connection_id == self.connection, c.stream == stream)
-            .where(c.state != LinkState.UNLINKED)
-        )
+        sql, given = _TIES_SQL.format(mark=self.database.mark), (self.connection, stream)
         ties: dict[UUID, Tie] = {}
         for chunk in bulk.chunks(list(ids)):
-            rows = self.conn.execute(query.where(self.database.among(c.entity_id, chunk))).all()
-            own = {r.key: r.state in LIVING for r in rows if r.partition_id == self.partition}
+            among, these = bulk.among_ids(self.database, chunk)
+            rows = bulk.fetch(self.conn, f"{sql} {among}", (*given, *these))
+            own = {key: state in LIVING for _, key, state, at in rows if at == self.partition}
             turned = self._turned(own)
-            for entity, key, state, partition in rows:
-                alive = state in LIVING
+            for stored, key, state, partition in rows:
+                entity, alive = bulk.id_of(stored), state in LIVING
                 if partition == self.partition and key in turned:
                     alive = not alive
                 if alive or entity not in ties:
@@ -120,10 +120,7 @@ class Ties:
         """
         if self._is_alone():
             return []
-        rows = [
-            _LinkRow(uuid_of(row[0]) if isinstance(row[0], bytes) else row[0], *row[1:])
-            for row in self._tied_rows(kind, ids)
-        ]
+        rows = [_LinkRow(bulk.id_of(row[0]), *row[1:]) for row in self._tied_rows(kind, ids)]
         names, silent = self._names({row.partition for row in rows}), self._silent(rows)
         return [
             Tied(
@@ -241,13 +238,9 @@ class Ties:
 
     def _of_keys(self, sql: str, given: tuple[Any, ...], keys: Sequence[str]) -> Iterator[Any]:
         """The driver's rows of a query, of those whose key is one of these."""
-        if self.database.dialect == "postgresql":  # its driver is slow to write arrays
-            sql += " and key = any(array(select json_array_elements_text(%s::json)))"
-            yield from bulk.fetch(self.conn, sql, (*given, bulk.json_text(keys)))
-            return
         for chunk in bulk.chunks(keys):
-            among = ",".join("?" * len(chunk))
-            yield from bulk.fetch(self.conn, f"{sql} and key in ({among})", (*given, *chunk))
+            among, these = bulk.among_texts(self.database, chunk)
+            yield from bulk.fetch(self.conn, f"{sql} and key {among}", (*given, *these))
 
 
 def _by_stream(places: Iterable[Place]) -> dict[tuple[int, str], list[str]]:
