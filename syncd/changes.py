@@ -8,7 +8,7 @@ from enum import IntFlag, StrEnum, unique
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from syncd.entities import Entity, Kind
+from syncd.entities import LOCAL, Entity, Kind
 
 OWNERS = "@owners"
 """In `before` and `after` of a change: {field: connection} where the value is another connection's
@@ -169,14 +169,15 @@ def in_force(entity: Entity, after: Mapping[str, Any], writer: str) -> Entity:
     set_here = {name: value for name, value in after.items() if name not in SPECIAL}
     if "role" in after:
         set_here["role"] = after["role"]
+    values = _overlaid(entity.values, set_here)
     return Entity(
         entity.id,
         entity.kind,
         UUID(hex=after["client"]) if after.get("client") else entity.client,
         UUID(hex=after["site"]) if after.get("site") else entity.site,
-        _overlaid(entity.values, set_here),
+        values,
         _overlaid(entity.overrides, after.get(OVERRIDES, {})),
-        _owners(entity, after, writer),
+        _briefly(_owners(entity, after, writer), values, writer),
         bool(after.get("retired", entity.retired)),
     )
 
@@ -201,6 +202,17 @@ def _owners(entity: Entity, after: Mapping[str, Any], writer: str) -> dict[str, 
         else:
             owners[name] = owner
     return owners
+
+
+def _briefly(owners: dict[str, str], values: Mapping[str, Any], writer: str) -> dict[str, str]:
+    """The same owners of these values: a connection that owns most of them is said once, as `*`.
+    Else a source that takes a whole directory over would double the size of its rows.
+    """
+    default = owners.get("*")
+    if writer in (default, LOCAL) or default is None or 2 * len(owners) <= len(values):
+        return owners
+    others = {name: owner for name in values if (owner := owners.get(name, default)) != writer}
+    return {"*": writer, **others} if len(others) < len(owners) - 1 else owners
 
 
 def effects_of(action: str, after: Mapping[str, Any]) -> set[str]:

@@ -47,6 +47,7 @@ class Records:
         if not links:
             return
         new = [one for one in links if one.is_new and one.change not in stale]
+        new.sort(key=lambda one: (one.stream, one.key))  # as indexes keep them: quicker to insert
         old = [one for one in links if not one.is_new and one.change not in stale]
         unsettled = [one for one in links if not one.is_new and one.change in stale]
         table, database, conn = t.link, self.database, self.conn
