@@ -47,11 +47,16 @@ _ONE_PAGE: Mapping[str, int] = {}
 class Draft:
     """Writes and reads the draft of one step."""
 
-    def __init__(self, database: Database, step: int, owner: str = "") -> None:
-        """`owner`: the connection, or `local`, whose values it adds."""
+    def __init__(
+        self, database: Database, step: int, owner: str = "", *, applies: bool = True
+    ) -> None:
+        """`owner`: the connection, or `local`, whose values it adds. `applies`: whether rows are to
+        be written at last; a plan that is only shown needs none made ready.
+        """
         self.database = database
         self.step = step
         self.owner = owner
+        self.applies = applies
         self.next_page = 0
         self.next_seq = 0
 
@@ -98,6 +103,9 @@ class Draft:
         )
 
     def _body(self, decisions: Decisions, origins: Mapping[str, int]) -> Body:
+        decided = decisions.links, decisions.quarantined, decisions.healed, dict(origins)
+        if not self.applies:
+            return Body(*decided, {}, [])
         creations: dict[Kind, list[list[Any]]] = {}
         identities = []
         packed = self.database.dialect == "sqlite"
@@ -107,15 +115,8 @@ class Draft:
                 creations.setdefault(change.kind, []).append([place, *row])
                 for issuer, subject in gained_identities(change):
                     identities.append((place, issuer, subject, row[0]))
-        return Body(
-            decisions.links,
-            decisions.quarantined,
-            decisions.healed,
-            dict(origins),
-            creations,
-            identities,
-            self._updates([one for one in decisions.changes if not creates(one)]),
-        )
+        updates = self._updates([one for one in decisions.changes if not creates(one)])
+        return Body(*decided, creations, identities, updates)
 
     def _updates(self, changes: Sequence[Change]) -> dict[Kind, Updates]:
         if not all(map(rows.is_plain, changes)):

@@ -108,7 +108,7 @@ def prepare(
 ) -> Step:
     """A step ready to read: whatever an earlier attempt drafted is thrown away first."""
     retires, rules = row.mode in RETIRING, _rules(engine, name, row)
-    draft = Draft(engine.database, row.id, name)
+    draft = Draft(engine.database, row.id, name, applies=row.mode != "plan")
 
     def start(conn: Transaction) -> tuple[Partition, int, list[str]]:
         lease.hold(engine.database, conn)
