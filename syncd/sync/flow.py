@@ -11,6 +11,7 @@ from syncd.connectors.base import Connector, Partition
 from syncd.errors import AuthFailed, ProviderError, UsageError
 from syncd.failpoints import reach
 from syncd.log import redact_text
+from syncd.store import statistics
 from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.partitions import RETIRING
@@ -60,8 +61,10 @@ def walk(
     reach("run.opened")
     due = _due(engine, run)
     threads = max(1, min(threads or engine.settings.engine.threads, len(due)))
+    statistics.gather(engine.database)  # of a backup that was just restored
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
+    statistics.gather(engine.database)  # of what a first load brought
     return close(engine, run, remark)
 
 

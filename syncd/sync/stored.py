@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from syncd.connectors.base import Connector, Deletes, Page, Partition, RawItem, Stream
@@ -52,11 +51,8 @@ def all_items(engine: Engine, name: str, partition: int) -> Stored:
     most = engine.settings.engine.page_size
 
     def pages(stream: str) -> Iterator[Sequence[RawItem]]:
-        for first in (items.standing, items.set_aside):
-            ask = partial(first, engine.database, partition=partition, stream=stream, most=most)
-            after = ""
-            while found := engine.database.query(partial(ask, after=after)):
+        for among in (items.standing, items.set_aside):
+            for found in among(engine.database, partition, stream, most):
                 yield [RawItem(*item) for item in found]
-                after = found[-1][0]
 
     return Stored(engine.connector(name), pages)

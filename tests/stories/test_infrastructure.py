@@ -18,12 +18,12 @@ from sqlalchemy.exc import OperationalError
 from syncd.changes import Decisions
 from syncd.errors import Busy, Interrupted, LeaseLost, StoreUnavailable
 from syncd.mapping.planner import Planner
-from syncd.store import bulk
+from syncd.store import bulk, statistics
 from syncd.store import database as database_module
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.target import apply
-from syncd.sync import applying, flow
+from syncd.sync import applying, flow, walking
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, crowd, raw, who
 
@@ -414,3 +414,35 @@ def test_partitions_that_are_planned_side_by_side_make_nobody_twice(
     assert first.counts["stale"] > 0
     desk.sync()
     assert kept() == (["Acme"], ["Ada"])
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_a_first_load_and_a_restored_backup_leave_no_table_that_nothing_is_known_of(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL plans queries by statistics, and gathers them a minute later by itself."""
+
+    def known() -> set[str]:
+        with desk.database.read() as conn:
+            query = "select tablename from pg_stats where schemaname = current_schema()"
+            return set(conn.execute(sa.text(query)).scalars())
+
+    monkeypatch.setattr(statistics, "LARGE", 1)
+    large = {"link", "item", "user_account", "change"}
+
+    desk.sync(people(3))
+
+    assert large <= known()
+    with desk.database.engine.begin() as conn:
+        conn.exec_driver_sql("create table restored (like item including all)")
+        conn.exec_driver_sql("insert into restored select * from item")
+        conn.exec_driver_sql("drop table item")
+        conn.exec_driver_sql("alter table restored rename to item")
+    assert "item" not in known()
+
+    def work_on(*given: Any, **options: Any) -> None:
+        assert large <= known()
+        walking.work_on(*given, **options)
+
+    monkeypatch.setattr(flow, "work_on", work_on)
+    assert desk.sync(people(4)).state == "succeeded"

@@ -605,6 +605,18 @@ def test_a_read_with_an_item_without_a_key_misses_nobody(
     assert not desk.step(outcome.run).proven
 
 
+def test_a_first_read_with_an_item_without_a_key_says_nothing_of_who_is_gone(
+    desk: Desk, source: Source
+) -> None:
+    """Nobody was here who could be."""
+    source.pages = [Page([who("P0"), RawItem("", b"{}")])]
+
+    outcome = desk.sync()
+
+    assert outcome.counts["quarantined"] == 1
+    assert not [one for one in outcome.notices if "nobody counts as gone" in one]
+
+
 def test_a_key_is_seen_even_if_its_item_is_rejected(desk: Desk, source: Source) -> None:
     """A45, R3: it is not absent because it cannot be read."""
     source.people = crowd(3)
