@@ -208,6 +208,26 @@ def of_ids(database: Database, conn: Connection, sql: str, ids: Collection[UUID]
         yield from fetch(conn, f"{sql} {among}", given)
 
 
+_RAWS = "select key, raw from item where partition_id = {mark} and stream = {mark}"
+
+
+def raws(
+    database: Database, conn: Connection, partition: int | None, stream: str, keys: Sequence[str]
+) -> dict[str, bytes]:
+    """The stored items of the keys that have one."""
+    sql = _RAWS.format(mark=database.mark)
+    return dict(of_keys(database, conn, sql, (partition, stream), keys))
+
+
+def of_keys(
+    database: Database, conn: Connection, sql: str, given: Row, keys: Sequence[str]
+) -> Iterator[Any]:
+    """The driver's rows of a query with a condition, of those whose `key` is one of these."""
+    for chunk in chunks(keys):
+        among, these = among_texts(database, chunk)
+        yield from fetch(conn, f"{sql} and key {among}", (*given, *these))
+
+
 def among_ids(database: Database, ids: Sequence[UUID]) -> tuple[str, Row]:
     """A condition that a column is one of these ids, and what it is given."""
     if database.dialect == "postgresql":

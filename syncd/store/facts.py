@@ -84,7 +84,7 @@ class StoreFacts(Ties):
         it is to be planned again: the fast path.
         """
         sql, given = self._living_sql("key, digest", stream, states)
-        return dict(self._of_keys(sql, given, keys))
+        return dict(bulk.of_keys(self.database, self.conn, sql, given, keys))
 
     def all_settled(
         self, stream: str, states: Sequence[LinkState], most: int
@@ -133,7 +133,7 @@ class StoreFacts(Ties):
         """The links of the keys that have one, in this partition."""
         mark = self.database.mark
         sql = f"{_LINK_SQL} where partition_id = {mark} and stream = {mark}"
-        rows = self._of_keys(sql, (self.partition, stream), keys)
+        rows = bulk.of_keys(self.database, self.conn, sql, (self.partition, stream), keys)
         return {
             key: LinkFact(key, _STATES[state], _KINDS[kind], entity and bulk.id_of(entity), *rest)
             for key, state, kind, entity, *rest in rows
@@ -141,7 +141,7 @@ class StoreFacts(Ties):
 
     def raws(self, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The stored items of the keys that have one."""
-        return self._raws(self.partition, stream, keys)
+        return bulk.raws(self.database, self.conn, self.partition, stream, keys)
 
     def entities(self, kind: Kind, ids: Collection[UUID]) -> dict[UUID, Entity]:
         """Stored entities by id, retired ones too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -121,7 +121,7 @@ def _changes_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _links_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def links_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     """Links to the users that are wanted; to the clients, their sites and users."""
     c = t.link.c
     found: list[sa.ColumnElement[bool]] = []
@@ -137,13 +137,16 @@ def _links_of(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 
 
 def past_links(
-    database: Database, conn: Connection, step: int, partition: int | None, page: Sequence[Change]
+    database: Database,
+    conn: Connection,
+    step: int,
+    partition: int | None,
+    records: Iterable[tuple[str, str]],
 ) -> dict[tuple[str, str], PastLink]:
-    """The links of the page's changes as they were before the step; new ones are left out."""
+    """The links of records (stream, key) as they were before the step; new ones are left out."""
     keys: dict[str, list[str]] = defaultdict(list)
-    for change in page:
-        if change.stream:
-            keys[change.stream].append(change.key)
+    for stream, key in records:
+        keys[stream].append(key)
     c = t.item_history.c
     query = sa.select(c.key, c.link, c.raw).where(c.step_id == step, c.partition_id == partition)
     return {
@@ -214,53 +217,19 @@ def written_since(
     }
 
 
-def quiet_links(
-    conn: Connection,
-    step: int,
-    partition: int,
-    wanted: Wanted,
-    after: tuple[str, str],
-    limit: int,
-) -> list[tuple[str, str, str, PastLink | None]]:
-    """(stream, key, kind, link as it was) of links that a step wrote without any change, and nobody
-    since: items that are skipped, or that say the same in other words. None: the step made it. A
-    person's word is no such change: what comes of it is.
-    """
-    c, h, g = t.link.c, t.item_history.c, t.change.c
-    same = sa.and_(
-        h.step_id == step,
-        h.partition_id == c.partition_id,
-        h.stream == c.stream,
-        h.key == c.key,
-    )
-    told = sa.exists().where(
-        g.step_id == step, g.stream == c.stream, g.key == c.key, g.action != Action.DECIDE
-    )
-    query = (
-        sa.select(c.stream, c.key, c.kind, h.link, h.raw)
-        .join(t.item_history, same, isouter=True)
-        .where(c.partition_id == partition, c.step_id == step, sa.not_(told), *_links_of(wanted))
-        .where(sa.tuple_(c.stream, c.key) > sa.tuple_(*map(sa.literal, after)))
-        .order_by(c.stream, c.key)
-        .limit(limit)
-    )
-    return [
-        (stream, key, kind, _past(link, raw) if link else None)
-        for stream, key, kind, link, raw in conn.execute(query)
-    ]
-
-
 def kept_by_others(
     database: Database, conn: Connection, step: int, page: Sequence[Change]
 ) -> dict[UUID, str]:
     """Created entities of the page that an undo must not retire, each with why."""
-    created = [change.entity for change in page if change.action is Action.CREATE]
+    created = [change for change in page if change.action is Action.CREATE]
     kept: dict[UUID, str] = {}
-    for chunk in bulk.chunks(created):
+    for chunk in bulk.chunks([one.entity for one in created]):
         kept |= _edited_since(database, conn, step, chunk)
         kept |= _linked_elsewhere(database, conn, step, chunk)
-        kept |= _inhabited(database, conn, step, chunk)
         kept |= _joined(database, conn, chunk)
+    homes = [one.entity for one in created if one.kind is not Kind.USER]
+    for chunk in bulk.chunks(homes):
+        kept |= _inhabited(database, conn, step, chunk)
     return kept
 
 

@@ -30,7 +30,6 @@ _TIES_SQL = (
     "and partition_id in (select id from partition where connection_id = {mark}) "
     "and stream = {mark} and entity_id"
 )
-_ITEM_SQL = "select key, raw from item"
 
 
 class _LinkRow(NamedTuple):
@@ -166,7 +165,7 @@ class Ties:
         return {
             (partition, stream, key): raw
             for (partition, stream), keys in _by_stream(places).items()
-            for key, raw in self._raws(partition, stream, keys).items()
+            for key, raw in bulk.raws(self.database, self.conn, partition, stream, keys).items()
         }
 
     def entities_of(self, places: Collection[Place]) -> dict[Place, UUID]:
@@ -230,17 +229,6 @@ class Ties:
             query = sa.select(t.merged.c.entity_id).limit(1)
             self._merged = self.conn.execute(query).first() is not None
         return self._merged
-
-    def _raws(self, partition: int, stream: str, keys: Sequence[str]) -> dict[str, bytes]:
-        mark = self.database.mark
-        sql = f"{_ITEM_SQL} where partition_id = {mark} and stream = {mark}"
-        return dict(self._of_keys(sql, (partition, stream), keys))
-
-    def _of_keys(self, sql: str, given: tuple[Any, ...], keys: Sequence[str]) -> Iterator[Any]:
-        """The driver's rows of a query, of those whose key is one of these."""
-        for chunk in bulk.chunks(keys):
-            among, these = bulk.among_texts(self.database, chunk)
-            yield from bulk.fetch(self.conn, f"{sql} and key {among}", (*given, *these))
 
 
 def _by_stream(places: Iterable[Place]) -> dict[tuple[int, str], list[str]]:

@@ -15,6 +15,7 @@ from syncd.mapping.names import ALIASES, suggestion
 from syncd.store import history
 from syncd.store.answers import short_labels
 from syncd.store.history import Undoable
+from syncd.store.quiet_links import QuietLinks
 from syncd.store.undone import Place, TakenBack, UndoStep, Wanted, taken_back, undo_steps
 from syncd.sync.engine import Engine
 from syncd.sync.inverting import PLACES, chosen
@@ -106,10 +107,7 @@ def _part(
         if part.left:
             return part
     if wanted.is_whole and partition is not None:
-        quiet = engine.database.query(
-            lambda conn: history.quiet_links(conn, step, partition, wanted, ("", ""), 1)
-        )
-        part.left = bool(quiet)
+        part.left = engine.database.query(QuietLinks(engine.database, step, partition, wanted).any)
     return part
 
 

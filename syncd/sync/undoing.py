@@ -16,6 +16,7 @@ from syncd.store.facts import StoreFacts
 from syncd.store.history import Undoable
 from syncd.store.merges import merged_since
 from syncd.store.partitions import RETIRING
+from syncd.store.quiet_links import START, Place, QuietLinks
 from syncd.store.runs import StepRow
 from syncd.store.undone import UndoStep, Wanted, undo_steps
 from syncd.sync.applying import Application
@@ -157,20 +158,17 @@ def _draft_quiet_links(
     engine: Engine, draft: Draft, this: UndoStep, partition: int, lease: leases.Lease | None
 ) -> None:
     """The way back of links that the step wrote although no entity changed."""
-    after = ("", "")
-    while True:
+    quiet = QuietLinks(engine.database, this.undone, partition, this.wanted)
+    after: Place | None = START
+    while after is not None:
 
-        def write(conn: Transaction, after: tuple[str, str] = after) -> Decisions:
+        def write(conn: Transaction, after: Place = after) -> tuple[Decisions, Place | None]:
             if lease:
                 lease.hold(engine.database, conn)
-            page = history.quiet_links(conn, this.undone, partition, this.wanted, after, PAGE)
-            links = [restored(stream, key, kind, past, -1) for stream, key, kind, past in page]
-            decisions = Decisions(links=links)
+            page, end = quiet.page(conn, after, PAGE)
+            decisions = Decisions(links=[restored(*one, -1) for one in page])
             draft.add(conn, "", -1, decisions)
-            return decisions
+            return decisions, end
 
-        decisions = engine.database.transact(write)
-        if not decisions.links:
-            return
+        decisions, after = engine.database.transact(write)
         draft.advance(decisions)
-        after = (decisions.links[-1].stream, decisions.links[-1].key)

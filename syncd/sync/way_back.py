@@ -82,9 +82,10 @@ class WayBack:
         kept = history.kept_by_others(database, conn, undone, changes)
         kept |= dict.fromkeys(self.inhabited, "users or sites of it stay")
         places = [self._place(change) for change in changes]
+        records = [(one.stream, one.key) for one in changes if one.stream]
         return Looks(
             kept,
-            history.past_links(database, conn, undone, self.partition, changes),
+            history.past_links(database, conn, undone, self.partition, records),
             history.written_since(database, conn, undone, self.partition, changes),
             taken_back(database, conn, self.earlier, places),
         )

@@ -95,21 +95,17 @@ class Records:
 
     def _remember(self, old: list[LinkWrite]) -> None:
         """Keep links and items as they were before this step, for an undo."""
-        kept = sa.select(t.link, t.item.c.raw).join(
-            t.item,
-            sa.and_(*(t.link.c[name] == t.item.c[name] for name in ITEM_KEY)),
-            isouter=True,
-        )
+        database, conn, partition = self.database, self.conn, self.partition
         for stream, keys in _by_stream(old).items():
             for chunk in bulk.chunks(keys):
-                found = self.conn.execute(kept.where(self._these(t.link, stream, chunk))).all()
-                bulk.insert(
-                    self.database,
-                    self.conn,
-                    t.item_history,
-                    ("step_id", *ITEM_KEY, "raw", "link"),
-                    [(self.step, *row[:3], row.raw, history.link_json(row)) for row in found],
-                )
+                links = conn.execute(sa.select(t.link).where(self._these(t.link, stream, chunk)))
+                raws = bulk.raws(database, conn, partition, stream, chunk)
+                columns = ("step_id", *ITEM_KEY, "raw", "link")
+                past = [
+                    (self.step, *row[:3], raws.get(row.key), history.link_json(row))
+                    for row in links
+                ]
+                bulk.insert(database, conn, t.item_history, columns, past)
 
     def _these(self, table: sa.Table, stream: str, keys: Sequence[str]) -> sa.ColumnElement[bool]:
         c = table.c
