@@ -36,6 +36,32 @@ def test_undo_gives_back_every_field_and_who_owned_it(desk: Desk) -> None:
     assert desk.links() == links
 
 
+def test_records_that_say_the_same_in_other_words_go_back_too_page_by_page(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where all that a page of them holds has changes of its own."""
+    monkeypatch.setattr(undoing, "PAGE", 2)
+    desk.sync([person(f"P{n}", VIP="yes") for n in range(9)])
+    before = items(desk)
+    second = [
+        person(f"P{n}", VIP="true", Title="Head" if n in (2, 3, 4, 5, 8) else "") for n in range(9)
+    ]
+    outcome = desk.sync(second)
+    assert outcome.counts["update user"] == 5
+    assert not before.items() & items(desk).items()
+
+    desk.undo(outcome.run)
+
+    assert items(desk) == before
+
+
+def items(desk: Desk) -> dict[str, bytes]:
+    """What the people said last, as it is stored."""
+    with desk.database.read() as conn:
+        query = sa.select(t.item.c.key, t.item.c.raw).where(t.item.c.stream == "people")
+        return {row[0]: row[1] for row in conn.execute(query)}
+
+
 def test_an_undone_creation_is_hidden_and_its_keys_are_free(desk: Desk) -> None:
     desk.sync([person("Ada")])
     before = desk.living()
