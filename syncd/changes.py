@@ -47,7 +47,12 @@ PERSON = "a person"
 
 OUT_OF_SCOPE = "out_of_scope"
 """The note of a link whose record is there, and the mapping's scope does not include it."""
-NOTES = {OUT_OF_SCOPE: "out of the mapping's scope"}
+LEFT_BEHIND = "left_behind"
+"""The note of a link whose record does not say any more what it gave to its entity."""
+NOTES = {
+    OUT_OF_SCOPE: "out of the mapping's scope",
+    LEFT_BEHIND: "it gave a value here that it does not say any more",
+}
 """Notes of links in words, where they are not words already."""
 LEFT_SCOPE = "out of scope: "
 """Begins the name of the count of users who left the scope; the rest is what their rule does."""

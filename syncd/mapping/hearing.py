@@ -4,7 +4,8 @@ Every record that is tied to it, as a rule. Most of the time the one that is pla
 others say was decided when they were planned, and to map their items again would cost as much as
 this one. So it is where it stands before all others, says what it owned, and takes nobody away; and
 where just what the others' items say, as they are understood now, was decided on, so that each
-value that is not this one's is its owner's still.
+value that is not this one's is its owner's still. A record that leaves a value behind, which it
+gave and does not say any more, has a note on its link: such a value stands against nobody.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from syncd import keys
 from syncd.changes import Place
 from syncd.entities import Entity, Kind
 from syncd.mapping.active import leaving
@@ -91,9 +93,19 @@ def _is_first(
         one.state in LIVING and order.rank(one.connection, kind, "*") <= first for one in others
     ):
         return False
+    return kind is not Kind.USER or _is_placed(entity, mine) or _lives_there(entity, mine)
+
+
+def _is_placed(entity: Entity, mine: Contribution) -> bool:
+    """Whether a person's record surely tells a site of the client that it names."""
     assert mine.mapped is not None
-    placed = mine.client and (mine.site or mine.mapped.site_name)
-    return bool(kind is not Kind.USER or placed or _lives_there(entity, mine))
+    assert mine.rules is not None
+    if mine.client is None or "client" in entity.overrides:
+        return False
+    if mine.site:
+        return mine.site.client == mine.client
+    name = mine.mapped.site_name
+    return bool(name and keys.key(Kind.SITE, "name", name)) and mine.rules.mapping.site.create
 
 
 def _counting(
@@ -159,15 +171,17 @@ def _lives_there(entity: Entity, mine: Contribution) -> bool:
 
 def _says_what_it_owned(entity: Entity, mine: Contribution) -> bool:
     """Else the next one's value takes the place of what it does not say any more."""
+    return not mine.passing(entity.kind) and not leaves_values(entity, mine)
+
+
+def leaves_values(entity: Entity, mine: Contribution) -> bool:
+    """Whether a record does not say, or not any more, what its connection gave to the entity."""
     assert mine.mapped is not None
-    said, rules = mine.mapped.values, mine.field_rules(entity.kind)
-    if rules.passing:
-        return False
     if mine.connection not in entity.provenance.values():
-        return True
-    default = entity.provenance.get("*")
-    owned = entity.provenance.get
-    return all(
-        name in said or name == "active" or owned(name, default) != mine.connection
+        return False
+    said, owned = mine.mapped.values, entity.provenance.get
+    default = owned("*")
+    return any(
+        name not in said and name != "active" and owned(name, default) == mine.connection
         for name in entity.values
     )

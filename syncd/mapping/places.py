@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from syncd.changes import Action, LinkState
+from syncd.changes import LEFT_BEHIND, Action, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import Contribution
-from syncd.mapping.hearing import together
+from syncd.mapping.hearing import leaves_values, together
 from syncd.mapping.match import NEW, Match
-from syncd.mapping.page import Candidate, Context, Page, update
+from syncd.mapping.page import ALIVE, Candidate, Context, Page, Way, update
 from syncd.mapping.so_far import rounds
 from syncd.mapping.values import difference
 
@@ -67,6 +67,13 @@ def contribution(work: Context, one: Candidate) -> Contribution:
     )
 
 
+def way_of(entity: Entity, mine: Contribution) -> Way:
+    """The link of a record that is there; the record itself is heard without its entity's others
+    only where it leaves nothing behind.
+    """
+    return Way(note=LEFT_BEHIND) if leaves_values(entity, mine) else ALIVE
+
+
 def said_of(
     work: Context, kind: Kind, pairs: Sequence[tuple[Candidate, Entity]]
 ) -> dict[str, list[Contribution]]:
@@ -96,6 +103,6 @@ def update_place(
         made = update(one, entity, diff, action, match.reason if rule else sentence)
         made.rule = rule
         change = page.change(made)
-    place = page.link(one, entity.id, change, rule=rule)
+    place = page.link(one, entity.id, change, way=way_of(entity, said[-1]), rule=rule)
     work.remember(entity, page, place, said[-1])
     return place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from syncd import keys
@@ -34,6 +35,7 @@ from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
 from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import (
+    ALIVE,
     Candidate,
     Context,
     Page,
@@ -42,7 +44,7 @@ from syncd.mapping.page import (
     creation,
     update,
 )
-from syncd.mapping.places import Newcomer, contribution, in_turn, sort_out
+from syncd.mapping.places import Newcomer, contribution, in_turn, sort_out, way_of
 from syncd.mapping.sites import load_for, site_of
 from syncd.mapping.values import Difference, difference
 from syncd.mapping.view import ClientRef
@@ -93,17 +95,18 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff, work.so_far.gained.get(user.id, ()))
     course = _course(work, one, known)
+    way = way_of(user, known.said[-1]) if course.way == ALIVE else course.way
     action, reason = _told(work, match, diff, course)
     news = diff or match.rule or course.decided or _came_back(one)
     if not news:
-        return page.link(one, user.id, way=course.way) if _is_new(one, course.way) else None
+        return page.link(one, user.id, way=way) if _is_new(one, way) else None
     if not diff and action is Action.UPDATE:
         action = Action.LINK
         reason = reason if match.rule else RETURNED
     change = update(one, user, diff, action, reason)
     change.client = known.client.id
     change.rule = match.rule
-    return page.link(one, user.id, page.change(change), rule=match.rule, way=course.way)
+    return page.link(one, user.id, page.change(change), rule=match.rule, way=way)
 
 
 def _told(work: Context, match: Match, diff: Difference, course: _Course) -> tuple[Action, str]:
@@ -128,8 +131,7 @@ def _came_back(one: Candidate) -> bool:
     return one.link is not None and one.link.state in (LinkState.MISSED, LinkState.GONE)
 
 
-@dataclass(slots=True)
-class _Course:
+class _Course(NamedTuple):
     """What a record means for whether its user is active, and the link that remembers it."""
 
     decided: tuple[Action, str] | None
@@ -137,7 +139,7 @@ class _Course:
     verdicts: Sequence[Verdict]
 
 
-_STAYS = _Course(None, Way(), ())
+_STAYS = _Course(None, ALIVE, ())
 
 
 def _course(work: Context, one: Candidate, known: Known) -> _Course:

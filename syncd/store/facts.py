@@ -19,6 +19,7 @@ from syncd.store import bulk, licenses, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
+from syncd.store.gaps import vanished
 from syncd.store.ties import Ties
 
 KeyTuple = tuple[str, ...]
@@ -299,6 +300,28 @@ class StoreFacts(Ties):
         sql, given = self._living_sql("key", stream, states)
         sql = f"{sql} and key > {mark} order by key limit {most:d}"
         return [key for (key,) in bulk.fetch(self.conn, sql, (*given, after))]
+
+    def changed_since_gone(self, stream: str, reasons: Sequence[str]) -> list[str]:
+        """The keys of records that are gone for one of these reasons, of active users whom a
+        person's edit, merge or undo changed since the last sync of this partition.
+        """
+        link, user, run, step = t.link.c, t.user.c, t.run.c, t.step.c
+        last = vanished(self.conn, [self.partition]).get(self.partition, 0)
+        since = sa.select(run.id, run.undoes).join(t.step, step.run_id == run.id)
+        since = since.where(step.id > last, run.mode.in_(("edit", "merge", "review", "undo")))
+        runs = {one for row in self.conn.execute(since) for one in row if one is not None}
+        if not runs:
+            return []
+        changed = sa.select(t.change.c.entity_id).join(t.step, step.id == t.change.c.step_id)
+        query = (
+            sa.select(link.key)
+            .join(t.user, user.id == link.entity_id)
+            .where(link.partition_id == self.partition, link.stream == stream)
+            .where(link.state == LinkState.GONE, link.note.in_(reasons))
+            .where(user.active, sa.not_(user.retired))
+            .where(link.entity_id.in_(changed.where(step.run_id.in_(runs))))
+        )
+        return list(self.conn.execute(query).scalars())
 
     def count_living(self, stream: str, states: Sequence[LinkState]) -> int:
         """How many links of the stream are in these states and own their item."""

@@ -105,13 +105,18 @@ class Holds:
         """Set columns of a hold."""
         conn.execute(sa.update(t.hold).where(t.hold.c.id == hold).values(**values))
 
-    def decide(self, conn: Connection, hold: int, state: str, actor: str) -> None:
-        """A person's word on a waiting hold; UsageError if it does not wait any more."""
+    def decide(self, conn: Connection, hold: HoldRow, state: str, actor: str) -> None:
+        """A person's word on a waiting hold; UsageError if it does not wait any more, or if a sync
+        has put another plan in the place of this one.
+        """
         c = t.hold.c
         done = conn.execute(
             sa.update(t.hold)
-            .where(c.id == hold, c.state == "waiting")
+            .where(c.id == hold.id, c.state == "waiting", c.step_id == hold.step)
             .values(state=state, decided_by=actor, decided_at=self.database.now(conn))
         )
         if done.rowcount != 1:
-            raise UsageError(f"hold {hold} does not wait for a decision any more")
+            raise UsageError(
+                f"somebody decided on plan {hold.id}, or planned it again, at this very moment; "
+                "what waits now: syncd review"
+            )

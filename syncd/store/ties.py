@@ -191,26 +191,28 @@ class Ties:
         say any more, or a person merged, by a run that was at work since the run `run` began.
         """
         r, link, change = t.run.c, t.link.c, t.change.c
-        began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
-        since = sa.and_(r.id != run, sa.or_(r.ended_at.is_(None), r.ended_at >= began))
+        since = _since(run)
         written = (
             sa.select(link.entity_id)
             .join(t.step, t.step.c.id == link.step_id)
             .join(t.run, r.id == t.step.c.run_id)
             .where(link.partition_id != self.partition, since)
         )
-        undone = (
-            sa.select(change.entity_id)
-            .join(t.step, t.step.c.id == change.step_id)
-            .join(t.run, r.id == t.step.c.run_id)
-            .where(sa.or_(change.rule == UNDO, r.mode == "merge"), since)
-        )
-        return {
-            one
-            for chunk in bulk.chunks(list(ids))
-            for query, entity in ((written, link.entity_id), (undone, change.entity_id))
-            for one in self.conn.execute(query.where(self.database.among(entity, chunk))).scalars()
-        }
+        undone = _changed(since, sa.or_(change.rule == UNDO, r.mode == "merge"))
+        queries = ((written, link.entity_id), (undone, change.entity_id))
+        return {one for query, entity in queries for one in self._among(query, entity, ids)}
+
+    def edited_since(self, ids: Collection[UUID], run: int) -> set[UUID]:
+        """Which of the entities a person edited while, or after, the run `run` was at work."""
+        query = _changed(_since(run), t.run.c.mode == "edit")
+        return set(self._among(query, t.change.c.entity_id, ids))
+
+    def _among(
+        self, query: sa.Select[Any], column: sa.ColumnElement[UUID], ids: Collection[UUID]
+    ) -> Iterator[UUID]:
+        for chunk in bulk.chunks(list(ids)):
+            these = query.where(self.database.among(column, chunk))
+            yield from self.conn.execute(these).scalars()
 
     def _is_alone(self) -> bool:
         """Whether nobody but this partition has any links; asked once for each step."""
@@ -237,3 +239,17 @@ def _by_stream(places: Iterable[Place]) -> dict[tuple[int, str], list[str]]:
     for partition, stream, key in places:
         found[partition, stream].append(key)
     return found
+
+
+def _since(run: int) -> sa.ColumnElement[bool]:
+    """Of other runs: that they were at work since this one began."""
+    r = t.run.c
+    began = sa.select(r.started_at).where(r.id == run).scalar_subquery()
+    return sa.and_(r.id != run, sa.or_(r.ended_at.is_(None), r.ended_at >= began))
+
+
+def _changed(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """The entities of changes, by what is asked of them and of their runs."""
+    c = t.change.c
+    query = sa.select(c.entity_id).join(t.step, t.step.c.id == c.step_id)
+    return query.join(t.run, t.run.c.id == t.step.c.run_id).where(*which)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncd.entities import Kind
-from syncd.errors import Interrupted
+from syncd.errors import Busy, Interrupted
 from syncd.failpoints import reach
 from syncd.store.database import Database, Transaction
 from syncd.store.draft import Draft
@@ -94,6 +94,8 @@ class Application:
             if self.lease:
                 self.lease.hold(self.database, conn)
             pages = draft.batch(conn, number, BATCH)
+            if not pages:
+                raise Busy("the plan was laid aside at this very moment; nothing of it was lost")
             stale = sum(self._apply_page(conn, target, draft, page) for page in pages)
             if not target.careful and self._has_company(conn):
                 raise _Company

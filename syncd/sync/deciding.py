@@ -18,7 +18,7 @@ def approve(engine: Engine, reference: int, actor: str) -> Outcome:
     _refuse_outdated(engine, hold)
 
     def work(conn: Transaction) -> int:
-        engine.runs.decide(conn, hold.id, "approved", actor)
+        engine.runs.decide(conn, hold, "approved", actor)
         engine.runs.update_step(conn, hold.step, state="due", code=None, reason=None, attempts=0)
         engine.runs.reopen(conn, hold.run)
         return hold.run
@@ -34,7 +34,7 @@ def reject(engine: Engine, reference: int, actor: str) -> HoldRow:
     hold = _waiting(engine, reference)
 
     def work(conn: Transaction) -> None:
-        engine.runs.decide(conn, hold.id, "rejected", actor)
+        engine.runs.decide(conn, hold, "rejected", actor)
         Draft(engine.database, hold.step).clear(conn, keep_changes=True)
         engine.runs.update_step(conn, hold.step, state="rejected", reason=f"rejected by {actor}")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 
-from syncd.changes import Decisions, LinkState, LinkWrite, Quarantined
+from syncd.changes import Action, Decisions, LinkFact, LinkState, LinkWrite, Quarantined
 from syncd.connectors.base import Deletes, Stream
 from syncd.failpoints import reach
-from syncd.mapping.active import DELETED
+from syncd.mapping.active import ABSENT, DELETED
 from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Page
@@ -38,6 +38,7 @@ def settle(step: Step) -> None:
         for stream in step.ended:
             _tick(step, stream)
             _sweep(step, stream)
+            _look_again(step, stream)
             reach("settle.sweep")
     elif step.proves and any(_might_sweep(step, stream) for stream in step.ended):
         step.tell([NOBODY_GONE])
@@ -225,6 +226,36 @@ def _sweep(step: Step, stream: Stream) -> None:
         step.counts[f"absent {name}"] += _compare(step, stream, sweepable(stream), living)
     if skipped:  # nobody was made of them, so nobody leaves
         _compare(step, stream, SKIPPED, skipped)
+
+
+def _look_again(step: Step, stream: Stream) -> None:
+    """Decide anew on who was kept when their record went, and whom a person's edit, merge or undo
+    changed since: what kept them then may be no more.
+    """
+    name = stream.name
+    if name != "people":
+        return
+    reasons = (ABSENT, DELETED) if absence_tells(step, stream) else (DELETED,)
+    with step.facts.open():
+        forgotten = step.facts.changed_since_gone(name, reasons)
+        keys = missing(forgotten, step.draft.seen(step.facts.conn, name)) if forgotten else []
+    for start in range(0, len(keys), step.batch):
+        page = Page()
+        with step.facts.open():
+            links = step.facts.links(name, keys[start : start + step.batch]).values()
+            for reason in reasons:
+                gone = [one for one in links if one.note == reason]
+                plan_gone(step.context, name, _who_leave(step, name, gone, reason), reason, page)
+        step.store(name, PAGE_OF_SETTLING, page.out)
+
+
+def _who_leave(step: Step, name: str, gone: list[LinkFact], reason: str) -> list[LinkFact]:
+    """Those of the links that take their user away now; of the others nothing new is to be said."""
+    page = Page()
+    with step.context.so_far.trial():
+        plan_gone(step.context, name, gone, reason, page)
+    leaving = {one.key for one in page.out.changes if one.action is Action.DEACTIVATE}
+    return [one for one in gone if one.key in leaving]
 
 
 def _compare(step: Step, stream: Stream, states: Sequence[LinkState], total: int) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from syncd.errors import UsageError
+from syncd.store.holds import HoldRow
+from syncd.sync import deciding
+from syncd.sync.engine import Engine
 from tests.stories.desk import Desk, people, person
 
 
@@ -216,3 +219,44 @@ def test_planning_changes_no_entity_and_no_link(desk: Desk) -> None:
     assert outcome.counts["create user"] == 1
     assert outcome.counts["update user"] == 1
     assert desk.rows() == before
+
+
+# -- what happens between a plan and its approval --------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["phone", "active"])
+def test_a_word_that_is_taken_back_while_a_plan_waits_is_not_lost(desk: Desk, field: str) -> None:
+    """What the record says was left out of the plan for the word's sake, and counts from now on."""
+    by_hand, said = {"phone": ("0999999", "0222222"), "active": ("yes", False)}[field]
+    desk.sync([*people(10), person("Ada", Phone="0123456")])
+    desk.set("Ada", **{field: by_hand})
+    word = "no" if field == "active" else "yes"
+    held = desk.sync([*people(2), person("Ada", Phone="0222222", Active=word)])
+    desk.release("Ada", field)
+
+    desk.approve(held.holds[0])
+    desk.sync()
+
+    assert desk.user("Ada").values.get(field) == said
+    assert desk.sync().counts["unchanged"] == 4  # three people and their client
+
+
+def test_an_approval_of_a_plan_that_is_made_again_at_this_very_moment_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its draft is gone; what waits under the same number is an equal plan of a newer read."""
+    desk.sync(people(10))
+    held = desk.sync(people(2))
+    refuse = deciding._refuse_outdated
+
+    def later(engine: Engine, hold: HoldRow) -> None:
+        refuse(engine, hold)
+        desk.sync(people(2))
+
+    monkeypatch.setattr(deciding, "_refuse_outdated", later)
+    with pytest.raises(UsageError, match="planned it again"):
+        desk.approve(held.holds[0])
+
+    monkeypatch.setattr(deciding, "_refuse_outdated", refuse)
+    assert desk.approve(held.holds[0]).state == "succeeded"
+    assert len(desk.names(active=True)) == 2

@@ -14,7 +14,8 @@ from syncd.records import Identity
 from syncd.store import answers_merged, answers_runs
 from syncd.store import tables as t
 from syncd.store.dump import canonical_dump
-from tests.stories.desk import Desk, person
+from tests.stories import licenses
+from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, crowd, gone, raw, who
 
 Sources = dict[str, Source]
@@ -958,3 +959,28 @@ def test_a_look_changes_nothing(offices: Desk) -> None:
     assert offices.rows() == before
     with pytest.raises(UsageError, match="mode plan"):
         offices.undo(outcome.run)
+
+
+@pytest.mark.parametrize("released_by", ["a sync", "the provider"])
+def test_licenses_that_were_taken_since_a_merge_come_back_to_nobody(
+    desk: Desk, released_by: str
+) -> None:
+    desk.sync([*people(10), person("Ada"), person("Ida")])
+    pool = licenses.pool(desk, "E3")
+    licenses.assign(desk, pool, "Ida")
+    run = desk.merge(desk.user("Ada").id, desk.user("Ida").id).run
+    if released_by == "a sync":
+        desk.mapping(
+            '[gone]\nabsent = { action = "deactivate", after = [], release_licenses = true }\n'
+        )
+        desk.sync(people(10))
+    else:
+        licenses.assign(desk, pool, "Ada", count=-1)
+
+    desk.undo(run)
+
+    held: dict[str, int] = {}
+    for one in licenses.ledger(desk, pool):
+        held[one.user] = held.get(one.user, 0) + one.count
+    assert set(held.values()) == {0}
+    assert licenses.assigned(desk, pool) == 0

@@ -497,3 +497,46 @@ def test_who_was_undone_comes_back_without_the_values_of_then(desk: Desk, source
 
     assert desk.user("Ada").id == one
     assert values(desk, "job_title", "department") == [(None, None), ("Kitchen", "entra")]
+
+
+def test_a_site_that_a_source_names_in_vain_leaves_the_word_to_the_next_one(
+    desk: Desk, sources: Sources
+) -> None:
+    """At once, and not only when the next one is planned again for some other reason."""
+    desk.prefer(default=["entra", "xero"])
+    desk.mapping('[site]\nfrom = ["city"]\ncreate = false\n', "entra")
+    desk.mapping('[site]\nfrom = ["city"]\n', "xero")
+    sources["xero"].people = [who("Bob", city="York"), who("Ada", city="Bath"), *crowd(10)]
+    sources["entra"].people = [who("Bob", city="York"), who("Ada", city="York"), *crowd(10)]
+    desk.sync_each("xero", "entra")
+    assert desk.user("Ada").site == "York"
+
+    sources["entra"].people = [who("Bob", city="York"), who("Ada", city="Nowhere"), *crowd(10)]
+    desk.sync_each("entra")
+
+    assert desk.user("Ada").site == "Bath"
+
+
+@pytest.mark.parametrize("kind", ["user", "client"])
+def test_a_value_that_its_source_left_behind_gives_way_to_a_new_source(
+    desk: Desk, sources: Sources, kind: str
+) -> None:
+    """Whoever fell silent says nothing, and comes first with that."""
+    desk.prefer(default=["xero"])
+    everybody(sources, xero={"job_title": "Cook"})
+    sources["xero"].organizations = [raw("acme", name="Acme", website="x.example")]
+    desk.sync_each("xero")
+    everybody(sources, xero={})
+    sources["xero"].organizations = [raw("acme", name="Acme")]
+    desk.sync_each("xero")
+    everybody(sources, entra={"job_title": "Chef"})
+    sources["entra"].organizations = [raw("acme", name="Acme", website="e.example")]
+
+    desk.sync_each("entra")
+
+    if kind == "user":
+        assert values(desk, "job_title") == [("Chef", "entra")]
+    else:
+        with desk.database.read() as conn:
+            assert conn.execute(sa.select(t.client.c.website)).all() == [("e.example",)]
+    assert [desk.changes(one.run) for one in desk.sync_each("xero", "entra")] == [[], []]

@@ -15,6 +15,7 @@ from syncd.sync.leavers import Leaver, leavers
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, crowd, gone, who
 
+Sources = dict[str, Source]
 WAITING = '[gone]\nabsent = { action = "deactivate", after = ["7 days", "2 reads"] }\n'
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -277,3 +278,73 @@ def test_a_connection_that_is_paused_or_not_configured_any_more_is_told_as_far_a
     told = leaving(desk)["P5"]
     assert (told.reason, told.action, told.due, told.reads) == ("absent", None, None, None)
     assert near(told.since, now(desk))
+
+
+# -- what kept somebody, and is no more ------------------------------------------------------------
+
+
+def test_who_was_flagged_to_be_kept_leaves_when_the_flag_goes(desk: Desk) -> None:
+    desk.sync([*people(10), person("Ada")])
+    desk.set("Ada", keep_active="yes")
+    desk.sync(people(10))
+    desk.wait(days=2)
+    desk.sync(people(10))
+    assert desk.user("Ada").active
+
+    desk.set("Ada", keep_active="no")
+    outcome = desk.sync(people(10))
+
+    assert not desk.user("Ada").active
+    assert [(action, key) for action, key, _ in desk.changes(outcome.run)] == [
+        ("deactivate", "ada")
+    ]
+    assert desk.changes(desk.sync(people(10)).run) == []
+
+
+def test_an_edit_of_who_is_kept_anyway_says_nothing_new_of_them(desk: Desk) -> None:
+    desk.sync([*people(10), person("Ada")])
+    desk.set("Ada", keep_active="yes")
+    desk.sync(people(10))
+    desk.wait(days=2)
+    desk.sync(people(10))
+
+    desk.set("Ada", phone="0999999")
+
+    assert desk.changes(desk.sync(people(10)).run) == []
+    assert desk.user("Ada").active
+
+
+def test_who_was_kept_for_another_source_leaves_when_that_is_undone(
+    desk: Desk, sources: Sources
+) -> None:
+    sources["entra"].people = [who("Ada"), *crowd(10)]
+    desk.sync_each("entra")
+    sources["xero"].people = [who("Ada"), *crowd(10)]
+    (second,) = desk.sync_each("xero")
+    sources["entra"].people = crowd(10)
+    desk.sync_each("entra")
+    desk.wait(days=2)
+    desk.sync_each("entra")
+    assert desk.user("Ada").active
+
+    desk.undo(second.run)
+    desk.sync_each("entra")
+
+    assert not desk.user("Ada").active
+
+
+def test_whose_record_went_while_two_were_one_leaves_when_they_are_parted(desk: Desk) -> None:
+    desk.sync([*people(10), person("Ada"), person("Ida")])
+    run = desk.merge(desk.user("Ada").id, desk.user("Ida").id).run
+    desk.sync([*people(10), person("Ada")])
+    desk.wait(days=2)
+    desk.sync([*people(10), person("Ada")])
+
+    desk.undo(run)
+    desk.resume()
+    desk.sync([*people(10), person("Ada")])
+    desk.wait(days=2)
+    desk.sync([*people(10), person("Ada")])
+
+    assert not desk.user("Ida").active
+    assert desk.user("Ada").active

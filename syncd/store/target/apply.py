@@ -63,7 +63,7 @@ class Target:
             page.body.updates = {}  # they are made anew, of what is stored by now
         reach("apply.batch.loaded")
         locks.take(self.database, conn, changes, page.body, careful=self.careful)
-        spoken_of = self._spoken_of(page.body.links, facts)
+        spoken_of, edited = self._news_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
         trimmed, broken = self._broken(changes, stored)
         broken |= check.overheard(changes, spoken_of)
@@ -85,7 +85,7 @@ class Target:
         licenses.write(self.database, conn, self.step, done)
         reach("apply.batch.entities")
         records = Records(self.database, conn, self.step, self.partition)
-        records.write_links(_unsettled(page.body.links, shortened, spoken_of), stale)
+        records.write_links(_unsettled(page.body.links, shortened, spoken_of | edited), stale)
         undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
         values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
         edits.unsettle(self.database, conn, values)
@@ -122,11 +122,16 @@ class Target:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    def _spoken_of(self, links: Sequence[LinkWrite], facts: StoreFacts | None) -> set[UUID]:
-        """Entities of which another source says something that the plan did not know."""
+    def _news_of(
+        self, links: Sequence[LinkWrite], facts: StoreFacts | None
+    ) -> tuple[set[UUID], set[UUID]]:
+        """Entities of which another source says something that the plan did not know; and those
+        that a person edited: whatever a record says was decided without knowing that.
+        """
         if not self.careful or facts is None:
-            return set()
-        return facts.spoken_of_since({one.entity for one in links if one.entity}, self.run)
+            return set(), set()
+        ids = {one.entity for one in links if one.entity}
+        return facts.spoken_of_since(ids, self.run), facts.edited_since(ids, self.run)
 
     def _broken(
         self, changes: Sequence[Change], stored: dict[UUID, Entity]

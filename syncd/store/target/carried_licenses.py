@@ -4,7 +4,7 @@ that what was true at any time stays to be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -71,7 +71,7 @@ def give_back(
     subscriptions: Sequence[Sequence[str | None]],
 ) -> None:
     """Take back what the step `merge` carried from the user or client `one` to another, as far as
-    that still has it.
+    that still has it: what was released since, or what its provider took, comes back to nobody.
     """
     mine = {row.id.hex for row in _pools(conn, into)}
     for pool in mine.intersection(pools):
@@ -81,8 +81,28 @@ def give_back(
         if subscription in mine:
             pool_id = UUID(hex=old) if old else None
             _set(conn, t.subscription, UUID(hex=subscription), client_id=one, pool_id=pool_id)
-    entries = _balance(conn, t.license_ledger.c.step_id == merge)
-    book(database, conn, step, [entry.taken_back() for entry in entries])
+    book(database, conn, step, list(_way_back(conn, merge, one, into)))
+
+
+def _way_back(conn: Connection, merge: int, one: UUID, into: UUID) -> Iterator[Entry]:
+    """Of all that left the user or client `one`, no more than is where it went."""
+    theirs = {(row.provider, row.sku): row.id for row in _pools(conn, into)}
+    twins = {row.id: theirs.get((row.provider, row.sku)) for row in _pools(conn, one)}
+    carried = _balance(conn, t.license_ledger.c.step_id == merge)
+    pools = {entry.pool for entry in carried}
+    now = _balance(conn, t.license_ledger.c.pool_id.in_(pools))
+    here = {(entry.pool, entry.user): entry for entry in now}
+    for entry in carried:
+        pool = entry.pool if entry.user == one else twins.get(entry.pool)
+        user = into if entry.user == one else entry.user
+        held = here.get((pool, user)) if pool else None
+        if pool and held:
+            bought = max(Decimal(0), min(-entry.bought, held.bought))
+            back = entry._replace(
+                bought=bought, assigned=max(0, min(-entry.assigned, held.assigned))
+            )
+            yield back
+            yield back._replace(pool=pool, user=user).taken_back()
 
 
 def _pools(conn: Connection, client: UUID) -> Sequence[Any]:
