@@ -312,6 +312,11 @@ class Runs(Holds, Partitions):
         """Set columns of a run."""
         conn.execute(sa.update(t.run).where(t.run.c.id == run).values(**values))
 
+    def claim_undo(self, conn: Connection, run: int, undo: int) -> bool:
+        """Write down that the run `undo` takes a run back; False where another one does."""
+        free = sa.and_(t.run.c.id == run, t.run.c.undone_by.is_(None))
+        return conn.execute(sa.update(t.run).where(free).values(undone_by=undo)).rowcount == 1
+
     def forget_undo(self, conn: Connection, undo: int) -> None:
         """What the run `undo` was to take back, if anything, can be taken back by another."""
         undone = t.run.c.undone_by == undo

@@ -13,6 +13,7 @@ from syncd.changes import OVERRIDES, OWNERS, Action, Change, Decisions
 from syncd.entities import CUSTOM, FIELDS, LOCAL, MAIN_SITE, Entity, Field, Kind, new_id
 from syncd.errors import UsageError
 from syncd.mapping.active import deactivate, decide, verdict
+from syncd.mapping.casts import custom_field
 from syncd.mapping.contributions import Outsider
 from syncd.mapping.hearing import others_of
 from syncd.mapping.licenses import name_released
@@ -136,7 +137,7 @@ def _apply(engine: Engine, actor: str, changes: list[Change]) -> Outcome:
 
     run, step = engine.database.transact(work)
     Application(
-        engine.database, engine.runs, step, run, None, LOCAL, {}, None, engine.report
+        engine.database, engine.runs, step, run, None, LOCAL, {}, None, engine.report, careful=True
     ).run_to_end()
     return close(engine, run)
 
@@ -162,9 +163,9 @@ def _creation(kind: Kind, entity: UUID, client: UUID, values: dict[str, Any], ac
 def _checked(kind: Kind, name: str, value: Any) -> Any:
     """The value as it is kept, None for an empty one; UsageError says what the field takes."""
     text = clean(str(value))
-    if name.startswith(CUSTOM):
-        return text or None
-    field = FIELDS[kind].get(name)
+    field = custom_field(name) if name.startswith(CUSTOM) else FIELDS[kind].get(name)
+    if field is None and name.startswith(CUSTOM):
+        raise UsageError(f'a custom field cannot be called "{name.removeprefix(CUSTOM)}"')
     if field is None:
         raise UsageError(f'a {kind} has no field "{name}"; it has: {_list(FIELDS[kind])}')
     if not text:

@@ -72,7 +72,8 @@ def _open(engine: Engine, target: Undoable, actor: str, wanted: Wanted) -> int:
             reason = f"run {target.run} was {how} by {actor}"
             engine.runs.set_connection_state(conn, target.connection, "paused", reason)
         if wanted.is_whole:
-            engine.runs.update_run(conn, target.run, undone_by=run)
+            if not engine.runs.claim_undo(conn, target.run, run):
+                raise UsageError(f"run {target.run} is undone by somebody else at this very moment")
             if target.mode in RETIRING:
                 steps = engine.runs.steps(conn, target.run)
                 engine.runs.unretire(conn, [one.partition for one in steps if one.partition])

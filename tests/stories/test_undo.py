@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -14,6 +16,7 @@ from syncd.store.history import Undoable
 from syncd.store.runs import StepRow
 from syncd.sync import editing, undoing
 from syncd.sync.engine import Engine
+from syncd.sync.flow import Outcome
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, gone, who
 
@@ -446,3 +449,55 @@ def test_every_step_of_the_story_is_in_one_ledger(desk: Desk) -> None:
         ("edit", "boss", "update", None),
     ]
     assert ("undo", "boss") in [one[:2] for one in told[3:]]
+
+
+def test_of_two_who_undo_one_edit_at_a_time_one_is_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sync(people(1))
+    edit = desk.set("P0", phone="0999999").run
+    begin = undoing._open
+
+    def later(*given: Any) -> int:
+        monkeypatch.setattr(undoing, "_open", begin)
+        desk.undo(edit)
+        return begin(*given)
+
+    monkeypatch.setattr(undoing, "_open", later)
+    with pytest.raises(UsageError, match="undone by somebody else"):
+        desk.undo(edit)
+    assert desk.user("P0").values.get("phone") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"custom.": "z"}, 'cannot be called ""'),
+        ({"custom.code": "y" * 256}, "custom.code is at most 255 characters long"),
+        ({"custom.a\nb": "z"}, "cannot be called"),
+    ],
+)
+def test_a_custom_field_that_could_not_come_from_a_source_is_not_set_by_hand(
+    desk: Desk, given: dict[str, str], why: str
+) -> None:
+    desk.sync(people(1))
+
+    with pytest.raises(UsageError, match=why):
+        desk.set("P0", **given)
+
+
+def test_nobody_is_added_to_a_client_that_is_merged_at_this_very_moment(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sync([*people(3), person("Zoe", "Bolt")])
+    acme, bolt, apply = desk.client("Acme"), desk.client("Bolt"), editing._apply
+
+    def later(*given: Any) -> Outcome:
+        desk.merge(acme, bolt, Kind.CLIENT)
+        return apply(*given)
+
+    monkeypatch.setattr(editing, "_apply", later)
+    outcome = editing.add_user(desk.engine, bolt, {"name": "Zed"}, "boss")
+
+    assert outcome.counts["stale"] == 1
+    assert desk.names() == ["P0", "P1", "P2", "Zoe"]
