@@ -69,11 +69,14 @@ def overruns(
     run_active: int,
     partition_active: int,
     empty: bool,
+    vanished: int = 0,
+    linked: int = 0,
 ) -> list[Overrun]:
     """Every limit that the plan exceeds, most telling first.
 
     `run_leaving`, `run_active`: over all partitions of the run. `partition_active`: active users
     that the partition is tied to. `empty`: a complete read held nothing though records are linked.
+    `vanished`: how many people a complete read is the first not to mention, of `linked` ones.
     """
     found = []
     if empty:
@@ -84,6 +87,10 @@ def overruns(
     for counts in clients:
         found += _of_client(limits, counts)
     found += _of_all(limits, clients, partition_active, run_leaving, run_active)
+    told = empty or any(one.guard in ("leavers", "emptied_client") for one in found)
+    if not told and vanished > (most := allowed(limits.deactivate, linked)):
+        what = f"of {linked} people are missing all at once; nobody leaves, but their values would"
+        found.append(_over("shrunken_read", "partition", vanished, most, what))
     return found
 
 

@@ -55,6 +55,8 @@ def _overruns(step: Step) -> list[Overrun]:
             run_active=active,
             partition_active=linked,
             empty=_is_empty(step),
+            vanished=step.reads["people"].vanished,
+            linked=step.counts["living people"],
         )
 
     return step.database.query(look)

@@ -285,4 +285,6 @@ def _plan_absent(step: Step, stream: Stream, absent: Sequence[str]) -> None:
     with step.facts.open():
         links = list(step.facts.links(stream.name, absent).values())
         plan_gone(step.context, stream.name, links, "absent", page)
+    here = (LinkState.ALIVE, LinkState.LEAVING)
+    step.reads[stream.name].vanished += sum(one.state in here for one in links)
     step.store(stream.name, PAGE_OF_SETTLING, page.out)

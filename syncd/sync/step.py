@@ -77,6 +77,8 @@ class StreamRead:
     """How many living links there are, where somebody counted them."""
     living_seen: int = 0
     """How many of the items on all pages have a living link."""
+    vanished: int = 0
+    """How many of them this read is the first not to mention."""
     conflicted: set[str] = field(default_factory=set)
     """Keys that one page held twice with different content."""
     refused: array[int] = field(default_factory=lambda: array("q"))

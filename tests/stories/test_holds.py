@@ -9,6 +9,7 @@ from syncd.store.holds import HoldRow
 from syncd.sync import deciding
 from syncd.sync.engine import Engine
 from tests.stories.desk import Desk, people, person
+from tests.stories.source import Source, crowd, who
 
 
 @pytest.fixture
@@ -260,3 +261,39 @@ def test_an_approval_of_a_plan_that_is_made_again_at_this_very_moment_is_refused
     monkeypatch.setattr(deciding, "_refuse_outdated", refuse)
     assert desk.approve(held.holds[0]).state == "succeeded"
     assert len(desk.names(active=True)) == 2
+
+
+def test_a_source_that_shrinks_is_held_although_another_one_has_the_people(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    """A37, C24: nobody would leave, and all that it said of them would be rewritten."""
+    everybody = [who(f"P{n}", job_title="Head") for n in range(20)]
+    sources["entra"].people = everybody
+    sources["xero"].people = [who(f"P{n}", job_title="Clerk") for n in range(20)]
+    desk.sync_each("entra", "xero")
+    before = desk.rows()
+    sources["entra"].people = everybody[:3]
+
+    (outcome,) = desk.sync_each("entra")
+
+    assert outcome.state == "held"
+    (overrun,) = outcome.overruns
+    assert "17 of 20 people are missing all at once" in overrun
+    assert desk.rows() == before
+    desk.approve(outcome.holds[0])
+    desk.wait(days=2)
+    (again,) = desk.sync_each("entra")
+    assert again.state == "succeeded"  # it was approved, and is not asked again
+    assert {user.values["job_title"] for user in desk.users()} == {"Head", "Clerk"}
+    assert len(desk.names(active=True)) == 20
+
+
+def test_a_few_people_may_go_from_a_source_at_once(desk: Desk, sources: dict[str, Source]) -> None:
+    sources["entra"].people = crowd(20)
+    sources["xero"].people = crowd(20)
+    desk.sync_each("entra", "xero")
+    sources["entra"].people = crowd(17)
+
+    (outcome,) = desk.sync_each("entra")
+
+    assert outcome.state == "succeeded"
