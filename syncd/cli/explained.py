@@ -11,7 +11,7 @@ from syncd.changes import NOTES, LinkState
 from syncd.cli import describe, leavers
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted
-from syncd.entities import CUSTOM, FIELDS, Entity, Kind
+from syncd.entities import CUSTOM, FIELDS, LOCAL, Entity, Kind
 
 if TYPE_CHECKING:
     from syncd.store.answers_explain import Rule, Source, Standing
@@ -129,7 +129,8 @@ def _values(standing: Standing) -> Iterator[tuple[str, Any, str]]:
     for name in (*FIELDS[entity.kind], *custom):
         if name in entity.values or name in entity.overrides:
             owner = entity.owner(name)
-            told = {"local": "set by hand", None: "nobody"}
+            by_hand = "set by hand" if name in entity.overrides else "set by hand, and released"
+            told = {LOCAL: by_hand, None: "nobody"}
             yield name, entity.values.get(name), told.get(owner) or str(owner)
 
 
@@ -139,7 +140,8 @@ def _rule_of(source: Source, found: Explanation) -> str:
     used = (
         one.rule
         for one in found.changes
-        if (one.stream, one.key) == (source.stream, source.key) and one.rule in known
+        if (one.connection, one.stream, one.key) == (source.connection, source.stream, source.key)
+        and one.rule in known
     )
     return source.matched_by or next(used, "")
 

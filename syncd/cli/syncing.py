@@ -148,9 +148,10 @@ def undo(
         name = _connection_of(engine, run)
         outcome = undoing.undo(engine, run, actor or whoever(), wanted)
         answer.add(engine, name, outcome)
+        row = engine.database.query(lambda conn: engine.runs.connection(conn, name or ""))
     if keep:
         talk("what was restored is set by hand now (syncd users release gives it back)")
-    if name in engine.settings.connections:
+    if name in engine.settings.connections and row and row.state == "paused":
         talk(f"{name} is paused now; when its source is mended: syncd resume {name}")
     answer.end()
 

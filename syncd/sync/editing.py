@@ -33,6 +33,10 @@ TRUE = {"true", "yes", "1", "on"}
 FALSE = {"false", "no", "0", "off"}
 
 
+SHIELD = "keep_active"
+"""The field that keeps a user whatever the sources say."""
+
+
 def set_values(
     engine: Engine, kind: Kind, entity: UUID, values: dict[str, Any], actor: str
 ) -> Outcome:
@@ -56,15 +60,20 @@ def set_values(
 
 def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: str) -> Outcome:
     """Give fields back to the sources: what they last said stands at once. Where none says
-    anything, the value stays until one does.
+    anything, the value stays until one does; but for `keep_active`, which shields nobody then.
     """
     stored = _stored(engine, kind, entity)
     names = [ALIASES[kind].get(given, given) for given in fields] or list(stored.overrides)
     unset = [name for name in names if name not in stored.overrides]
-    if unset or not names:
-        which = ", ".join(unset) or "nothing"
-        raise UsageError(f"{which} is not set by hand here; set: {_list(stored.overrides)}")
+    if not names:
+        raise UsageError(f"nothing of this {kind} is set by hand")
+    if unset:
+        raise UsageError(
+            f"{', '.join(unset)} is not set by hand here; set: {_list(stored.overrides)}"
+        )
     diff = _said_by_sources(engine, stored, names)
+    if SHIELD in names and _is_only_set_by_hand(stored, diff, SHIELD):
+        diff.set(SHIELD, stored.values[SHIELD], None)
     before = {OVERRIDES: {name: stored.overrides[name] for name in names}, **diff.before}
     after = {OVERRIDES: dict.fromkeys(names), **diff.after}
     change = _change(stored, Action.UPDATE, f"released by {actor}", before, after)
@@ -73,6 +82,13 @@ def release(engine: Engine, kind: Kind, entity: UUID, fields: list[str], actor: 
     with facts.open():
         name_released(facts, [change])
     return _apply(engine, actor, [change])
+
+
+def _is_only_set_by_hand(stored: Entity, diff: Difference, name: str) -> bool:
+    """Whether a field has a value that no source gave, or says now."""
+    owner = stored.provenance.get(name) or stored.provenance.get("*")
+    taken = name in diff.after or name in diff.after.get(OWNERS, ())
+    return name in stored.values and owner == LOCAL and not taken
 
 
 def _facts(engine: Engine) -> StoreFacts:

@@ -283,7 +283,8 @@ def test_a_connection_that_is_paused_or_not_configured_any_more_is_told_as_far_a
 # -- what kept somebody, and is no more ------------------------------------------------------------
 
 
-def test_who_was_flagged_to_be_kept_leaves_when_the_flag_goes(desk: Desk) -> None:
+@pytest.mark.parametrize("goes_by", ["a release", "a word"])
+def test_who_was_flagged_to_be_kept_leaves_when_the_flag_goes(desk: Desk, goes_by: str) -> None:
     desk.sync([*people(10), person("Ada")])
     desk.set("Ada", keep_active="yes")
     desk.sync(people(10))
@@ -291,7 +292,10 @@ def test_who_was_flagged_to_be_kept_leaves_when_the_flag_goes(desk: Desk) -> Non
     desk.sync(people(10))
     assert desk.user("Ada").active
 
-    desk.set("Ada", keep_active="no")
+    if goes_by == "a release":
+        desk.release("Ada", "keep_active")
+    else:
+        desk.set("Ada", keep_active="no")
     outcome = desk.sync(people(10))
 
     assert not desk.user("Ada").active
