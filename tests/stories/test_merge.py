@@ -984,3 +984,47 @@ def test_licenses_that_were_taken_since_a_merge_come_back_to_nobody(
         held[one.user] = held.get(one.user, 0) + one.count
     assert set(held.values()) == {0}
     assert licenses.assigned(desk, pool) == 0
+
+
+def test_who_came_while_two_clients_were_one_is_looked_at_again_when_they_are_parted(
+    desk: Desk,
+) -> None:
+    rows = [person("Ann", Site="Bath"), person("Cy", "Bolt", Site="Leeds")]
+    desk.sync(rows)
+    run = desk.merge(desk.client("Acme"), desk.client("Bolt"), Kind.CLIENT).run
+    rows += [person("Eve", "Bolt", Site="Leeds"), person("Fay", "Bolt", Site="York")]
+    desk.sync(rows)
+    assert {user.client for user in desk.users()} == {"Acme"}
+
+    desk.undo(run)
+    desk.resume()
+    outcome = desk.sync(rows)
+
+    assert outcome.state == "held"  # as every move
+    desk.approve(outcome.holds[0])
+    homes = {user.name: (user.client, user.site) for user in desk.users()}
+    assert homes == {
+        "Ann": ("Acme", "Bath"),
+        "Cy": ("Bolt", "Leeds"),
+        "Eve": ("Bolt", "Leeds"),
+        "Fay": ("Bolt", "Main"),  # York came to Acme, and sites do not move by themselves
+    }
+    assert desk.changes(desk.sync(rows).run) == []
+
+
+def test_who_came_while_two_sites_were_one_is_looked_at_again_when_they_are_parted(
+    desk: Desk,
+) -> None:
+    rows = [person("Ann", Site="Bath"), person("Cy", Site="Leeds")]
+    desk.sync(rows)
+    sites = {user.name: user.values["site_id"] for user in desk.users()}
+    run = desk.merge(sites["Ann"], sites["Cy"], Kind.SITE).run
+    rows += [person("Eve", Site="Leeds")]
+    desk.sync(rows)
+
+    desk.undo(run)
+    desk.resume()
+    desk.sync(rows)
+
+    homes = {user.name: user.site for user in desk.users()}
+    assert homes == {"Ann": "Bath", "Cy": "Leeds", "Eve": "Leeds"}
