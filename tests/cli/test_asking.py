@@ -113,6 +113,29 @@ def test_explain_names_the_rule_that_matched_also_after_later_syncs(synced: Prog
     assert " *email" in told
 
 
+def test_explain_tells_records_of_two_sources_with_one_key_apart(synced: Program) -> None:
+    text = (synced.folder / "connections" / "people.toml").read_text(encoding="utf-8")
+    synced.write("connections/payroll.toml", text)
+    assert synced("sync", "payroll").code == 3  # one row has an odd field
+
+    told = synced("explain", "ada.byron@acme.example").out
+
+    for connection, how in (("people", "created from this record"), ("payroll", "matched by")):
+        section = told.split(f"\n{connection} people ada.byron\n")[1].split("\n\n")[0]
+        assert how in section
+
+
+def test_explain_says_what_was_set_by_hand_and_released(synced: Program) -> None:
+    synced("users", "set", "Ada Byron", "title=Chief")
+    assert '"Chief"  set by hand\n' in synced("explain", "Ada Byron").out
+
+    synced("users", "release", "Ada Byron")
+
+    assert '"Chief"  set by hand, and released\n' in synced("explain", "Ada Byron").out
+    again = synced("users", "release", "Ada Byron")
+    assert (again.code, "nothing of this user is set by hand" in again.err) == (64, True)
+
+
 def test_explain_answers_for_records_that_are_not_kept(synced: Program) -> None:
     skipped = synced("explain", "robby.robot").out
     assert "out of the mapping's scope" in skipped

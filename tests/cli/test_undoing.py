@@ -100,3 +100,13 @@ def test_what_is_kept_is_said_and_no_sync_does_it_again(busy: Program) -> None:
     assert busy("users", "release", "Bob Stone", "site").code == 0
     busy("sync")
     assert "site    Bristol" in busy("explain", "Bob Stone").out
+
+
+def test_an_undo_says_that_the_connection_is_paused_only_where_it_is(busy: Program) -> None:
+    busy("review", "unlink", "ivo.marek")
+
+    answer = busy("undo", "3")
+
+    assert answer.code == 0
+    assert "paused" not in answer.err
+    assert "people is paused now" in busy("undo", "2").err
