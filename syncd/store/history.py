@@ -285,7 +285,7 @@ def _inhabited(
     """Clients and sites with users or sites that this step neither created nor brought there."""
     c = t.change.c
     came = sa.or_(c.action == Action.CREATE, c.effects.op("&")(int(Effect.SITE_MOVE)) != 0)
-    mine = sa.select(c.entity_id).where(c.step_id == step, c.outcome.is_(None), came)
+    mine = sa.exists().where(c.step_id == step, c.outcome.is_(None), came)
     kept: dict[UUID, str] = {}
     for table, column, what in (
         (t.user, t.user.c.client_id, "users"),
@@ -293,7 +293,9 @@ def _inhabited(
         (t.site, t.site.c.client_id, "sites"),
     ):
         query = sa.select(column).where(
-            sa.not_(table.c.retired), table.c.id.not_in(mine), database.among(column, ids)
+            sa.not_(table.c.retired),
+            ~mine.where(c.entity_id == table.c.id),
+            database.among(column, ids),
         )
         kept |= {row[0]: f"it has {what} of another origin" for row in conn.execute(query)}
     return kept
