@@ -129,8 +129,8 @@ def _values(standing: Standing) -> Iterator[tuple[str, Any, str]]:
     for name in (*FIELDS[entity.kind], *custom):
         if name in entity.values or name in entity.overrides:
             owner = entity.owner(name)
-            by_hand = "set by hand" if name in entity.overrides else "set by hand, and released"
-            told = {LOCAL: by_hand, None: "nobody"}
+            free = "by hand, until a source says otherwise"
+            told = {LOCAL: "set by hand" if name in entity.overrides else free, None: "nobody"}
             yield name, entity.values.get(name), told.get(owner) or str(owner)
 
 

@@ -89,7 +89,7 @@ def overruns(
     found += _of_all(limits, clients, partition_active, run_leaving, run_active)
     told = empty or any(one.guard in ("leavers", "emptied_client") for one in found)
     if not told and vanished > (most := allowed(limits.deactivate, linked)):
-        what = f"of {linked} people are missing all at once; nobody leaves, but their values would"
+        what = f"of {linked} people are missing all at once"
         found.append(_over("shrunken_read", "partition", vanished, most, what))
     return found
 

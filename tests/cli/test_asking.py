@@ -131,7 +131,7 @@ def test_explain_says_what_was_set_by_hand_and_released(synced: Program) -> None
 
     synced("users", "release", "Ada Byron")
 
-    assert '"Chief"  set by hand, and released\n' in synced("explain", "Ada Byron").out
+    assert '"Chief"  by hand, until a source says otherwise\n' in synced("explain", "Ada Byron").out
     again = synced("users", "release", "Ada Byron")
     assert (again.code, "nothing of this user is set by hand" in again.err) == (64, True)
 
