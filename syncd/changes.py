@@ -134,6 +134,13 @@ class Word(NamedTuple):
     reason: str | None = None
 
 
+class Former(NamedTuple):
+    """Who was merged: the entity that it was, and whom it is now."""
+
+    entity: UUID
+    into: UUID
+
+
 @dataclass(slots=True)
 class Change:
     """One decided action on one entity, with the values before and after, and why.

@@ -11,7 +11,7 @@ from syncd.mapping.contributions import Contribution
 from syncd.mapping.match import NEW, Match, Subject, claims
 from syncd.mapping.page import Candidate, Context, Page, created_values, creation
 from syncd.mapping.places import Newcomer, in_turn, said_of, sort_out, update_place
-from syncd.mapping.view import ClientRef, client_ref
+from syncd.mapping.view import ClientRef, client_ref, known_as
 from syncd.mapping.words import match_all
 
 
@@ -93,8 +93,8 @@ def _namesakes(
         for subject, match in zip(subjects, matches, strict=True)
         if match.situation is Situation.NEW and "name" in subject.keys
     }
-    found = work.facts.find(Kind.CLIENT, ("name",), {(None, (name,)) for name in names})
-    return {values[0]: min(ids) for (_, values), ids in found.items() if ids}
+    found = known_as(work.facts, Kind.CLIENT, "name", {(None, (name,)) for name in names})
+    return {values[0]: twin for (_, values), twin in found.items()}
 
 
 def _create(work: Context, new: Newcomer, page: Page, match: Match) -> int:

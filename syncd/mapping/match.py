@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from syncd.changes import PERSON, Situation, Tie
@@ -32,7 +33,8 @@ class Subject:
 class Match:
     """What correlation found. `rivals` are the other entities that answer to the same rule.
 
-    `code`: the reason code of one that is ambiguous in a way of its own.
+    `code`: the reason code of one that is ambiguous in a way of its own. `former`: who answered to
+    the rule, and was merged into the entity since.
     """
 
     situation: Situation
@@ -41,6 +43,7 @@ class Match:
     rivals: tuple[UUID, ...] = ()
     why: str = ""
     code: str = ""
+    former: UUID | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -60,15 +63,42 @@ def correlate(
     kind: Kind, stream: str, rules: Sequence[Rule], subjects: Sequence[Subject], facts: Facts
 ) -> list[Match]:
     """One match for each subject: the first rule that finds anybody decides."""
-    found: list[tuple[str, list[UUID]] | None] = [None] * len(subjects)
+    found: list[_Hit | None] = [None] * len(subjects)
     for rule in rules:
         open_ones = [at for at, hit in enumerate(found) if hit is None]
         hits = _by_identity if rule == ("identity",) else _by_keys
         for at, ids in hits(kind, rule, open_ones, subjects, facts).items():
-            found[at] = ("+".join(rule), ids)
-    held = {entity for hit in found if hit for entity in hit[1]}
+            found[at] = _Hit("+".join(rule), ids)
+    _add_former(kind, rules, subjects, found, facts)
+    held = {entity for hit in found if hit for entity in hit.ids}
     ties = facts.ties(stream, held) if held else {}
-    return [NEW if hit is None else _judge(*hit, ties) for hit in found]
+    return [NEW if hit is None else _judge(hit, ties) for hit in found]
+
+
+class _Hit(NamedTuple):
+    """Who answers to a rule; `former`: who did so before they were merged."""
+
+    rule: str
+    ids: list[UUID]
+    former: UUID | None = None
+
+
+def _add_former(
+    kind: Kind,
+    rules: Sequence[Rule],
+    subjects: Sequence[Subject],
+    found: list[_Hit | None],
+    facts: Facts,
+) -> None:
+    """For whom nobody answers: who did before a person merged them, and who they are now."""
+    for rule in rules:
+        open_ones = [at for at, hit in enumerate(found) if hit is None]
+        wanted = _wanted(rule, open_ones, subjects)
+        merged = facts.former(kind, rule, set(wanted.values())) if wanted else {}
+        for at, want in wanted.items():
+            if past := merged.get(want):
+                ids = sorted({one.into for one in past})
+                found[at] = _Hit("+".join(rule), ids, past[0].entity)
 
 
 def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) -> list[int]:
@@ -119,11 +149,7 @@ def _by_identity(
 def _by_keys(
     kind: Kind, rule: Rule, open_ones: list[int], subjects: Sequence[Subject], facts: Facts
 ) -> dict[int, list[UUID]]:
-    wanted = {}
-    for at in open_ones:
-        subject = subjects[at]
-        if not subject.fresh and (values := _values(subject, rule)):
-            wanted[at] = (subject.scope, values)
+    wanted = _wanted(rule, open_ones, subjects)
     if not wanted:
         return {}
     stored = facts.find(kind, rule, set(wanted.values()))
@@ -138,6 +164,18 @@ def _by_keys(
 
 
 Want = tuple["UUID | None", KeyTuple]
+
+
+def _wanted(rule: Rule, open_ones: Iterable[int], subjects: Sequence[Subject]) -> dict[int, Want]:
+    """What a rule by keys asks for."""
+    found: dict[int, Want] = {}
+    if rule == ("identity",):
+        return found
+    for at in open_ones:
+        subject = subjects[at]
+        if not subject.fresh and (values := _values(subject, rule)):
+            found[at] = (subject.scope, values)
+    return found
 
 
 @dataclass(slots=True)
@@ -169,14 +207,16 @@ def _planned(
     return _Planned(released, gained)
 
 
-def _judge(rule: str, ids: list[UUID], ties: dict[UUID, Tie]) -> Match:
+def _judge(hit: _Hit, ties: dict[UUID, Tie]) -> Match:
+    rule, ids, former = hit
     if len(ids) > 1:
         why = f"{len(ids)} records on the desk have this {rule}"
         return Match(Situation.AMBIGUOUS, None, rule, tuple(ids), why)
     only = ids[0]
     tie = ties.get(only)
     if tie is None:
-        return Match(Situation.MATCHED, only, rule)
+        why = f"matched by the {rule} of one that was merged into it" if former else ""
+        return Match(Situation.MATCHED, only, rule, why=why, former=former)
     if tie.alive:
         why = f"the one on the desk with this {rule} is linked to another record of this source"
         return Match(Situation.AMBIGUOUS, None, rule, (only,), why)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Aside, LinkFact, Place, Tie, Tied, Word
+from syncd.changes import Aside, Former, LinkFact, Place, Tie, Tied, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 
@@ -31,6 +31,12 @@ class Facts(Protocol):
         self, kind: Kind, fields: KeyTuple, wanted: Collection[tuple[UUID | None, KeyTuple]]
     ) -> dict[tuple[UUID | None, KeyTuple], list[UUID]]:
         """Entities that hold the normalized keys, within the client (None: anywhere)."""
+        ...
+
+    def former(
+        self, kind: Kind, fields: KeyTuple, wanted: Collection[tuple[UUID | None, KeyTuple]]
+    ) -> dict[tuple[UUID | None, KeyTuple], list[Former]]:
+        """Who held the keys when they were merged into another, and whom they are now."""
         ...
 
     def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]: ...
@@ -142,10 +148,9 @@ class Directory:
         new = {client.id for client in self.clients.values() if client and client.new}
         missing = [pair for pair in dict.fromkeys(wanted) if pair not in known]
         stored = [(client, (key,)) for client, key in missing if client not in new and key]
-        found = self.facts.find(Kind.SITE, (by,), stored) if stored else {}
+        found = known_as(self.facts, Kind.SITE, by, stored) if stored else {}
         for client, key in missing:
-            ids = found.get((client, (key,)), [])
-            known[client, key] = min(ids) if ids else None
+            known[client, key] = found.get((client, (key,)))
 
     def load_special(self, clients: Iterable[ClientRef]) -> None:
         """Look up the main and holding sites of clients, where not known yet."""
@@ -173,6 +178,17 @@ class Directory:
             for place in [place for place, one in known.items() if one == site]:
                 del known[place]  # whoever asks again looks it up again
         self.with_sites = {client for (client, _), one in self.named.items() if one}
+
+
+def known_as(
+    facts: Facts, kind: Kind, name: str, wanted: Collection[tuple[UUID | None, KeyTuple]]
+) -> dict[tuple[UUID | None, KeyTuple], UUID]:
+    """The oldest entity with each key; else whom the one that had it was merged into."""
+    holding = facts.find(kind, (name,), wanted)
+    left = [want for want in wanted if not holding.get(want)]
+    had = facts.former(kind, (name,), left) if left else {}
+    merged = {want: min(one.into for one in found) for want, found in had.items() if found}
+    return merged | {want: min(ids) for want, ids in holding.items() if ids}
 
 
 def client_ref(client: Entity) -> ClientRef:

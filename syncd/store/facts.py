@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Aside, LinkFact, LinkState, Verdict, Word
+from syncd.changes import Aside, Former, LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import bulk, licenses, said
@@ -152,11 +152,31 @@ class StoreFacts(Ties):
         self, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
     ) -> dict[Want, list[UUID]]:
         """Entities that hold all the keys, within the client named (None: anywhere)."""
+        return self._holding("not retired", kind, fields, wanted)
+
+    def former(
+        self, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
+    ) -> dict[Want, list[Former]]:
+        """Who held all the keys when they were merged into another, and whom they are now."""
+        if not self._has_merged():
+            return {}
+        merged = "retired and id in (select entity_id from merged)"
+        found = self._holding(merged, kind, fields, wanted)
+        into = self._merged_into({one for ids in found.values() for one in ids})
+        now = self.entities(kind, set(into.values()))
+        return {
+            want: [Former(one, into[one]) for one in ids if not now[into[one]].retired]
+            for want, ids in found.items()
+        }
+
+    def _holding(
+        self, which: str, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
+    ) -> dict[Want, list[UUID]]:
         columns = [f"key_{name}" for name in fields]
         scope = "null" if kind is Kind.CLIENT else "client_id"
         sql = (
             f"select id, {scope}, {', '.join(columns)} from {t.TABLE_OF[kind].name} "
-            f"where not retired and {columns[0]} is not null"
+            f"where {which} and {columns[0]} is not null"
         )
         places: list[tuple[str, bulk.Row]] = [("", ())]
         if kind is Kind.SITE:
@@ -237,22 +257,25 @@ class StoreFacts(Ties):
         return words
 
     def _as_merged(self, words: dict[str, Word]) -> dict[str, Word]:
-        """The words with those whom who was named was merged into, however often."""
+        """The words with those whom who was named was merged into."""
+        named = {one.entity for one in words.values() if one.entity}
+        into = self._merged_into(named) if named and self._has_merged() else {}
+        return {
+            key: one._replace(entity=into[one.entity]) if one.entity in into else one
+            for key, one in words.items()
+        }
+
+    def _merged_into(self, ids: Collection[UUID]) -> dict[UUID, UUID]:
+        """Whom those of the entities that were merged are now, however often they were."""
         c = t.merged.c
         query = sa.select(c.entity_id, c.into_id)
-        while self._has_merged() and (ids := {one.entity for one in words.values() if one.entity}):
-            into = {
-                row[0]: row[1]
-                for chunk in bulk.chunks(list(ids))
-                for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
-            }
-            if not into:
-                break
-            words = {
-                key: one._replace(entity=into.get(one.entity, one.entity)) if one.entity else one
-                for key, one in words.items()
-            }
-        return words
+        step = {
+            row[0]: row[1]
+            for chunk in bulk.chunks(list(ids))
+            for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
+        }
+        further = self._merged_into(set(step.values())) if step else {}
+        return {one: further.get(into, into) for one, into in step.items()}
 
     def ignored(self, stream: str, keys: Sequence[str]) -> set[str]:
         """Of the keys those whose records a person ignores for ever."""

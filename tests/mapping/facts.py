@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from syncd import keys
-from syncd.changes import Aside, LinkFact, LinkState, Place, Tie, Tied, Word
+from syncd.changes import Aside, Former, LinkFact, LinkState, Place, Tie, Tied, Word
 from syncd.entities import Entity, Kind, new_id
 from syncd.records import Identity
 
@@ -95,6 +95,11 @@ class FakeFacts:
                 )
             ]
         return found
+
+    def former(
+        self, kind: Kind, fields: tuple[str, ...], wanted: Collection[Want]
+    ) -> dict[Want, list[Former]]:
+        return {}
 
     def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]:
         return {one: self.identities[one] for one in identities if one in self.identities}

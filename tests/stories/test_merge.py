@@ -233,6 +233,55 @@ def test_who_was_added_by_hand_goes_into_who_is_synced(desk: Desk, sources: Sour
     clean(desk, "entra")
 
 
+def third_source(desk: Desk, sources: Sources, **said: Any) -> None:
+    """hr comes to a desk on which Ida went into Ada, and knows her by Ida's address."""
+    two_sources(desk, sources, {}, {})
+    one_of_both(desk)
+    sources["hr"].people = [who("Ida", **said), *crowd(10)]
+
+
+def test_another_source_s_record_of_who_went_is_one_of_who_stayed(
+    desk: Desk, sources: Sources
+) -> None:
+    third_source(desk, sources, department="Food")
+
+    (outcome,) = desk.sync_each("hr")
+
+    assert outcome.state == "succeeded", outcome
+    assert len(desk.names()) == 11
+    assert values(desk, "name", "department") == [("Ada", "entra"), ("Food", "hr")]
+    why = "matched by the email of one that was merged into it"
+    assert ("update", "ida", why) in desk.changes(outcome.run)
+    clean(desk, "entra", "xero", "hr")
+
+
+def test_an_address_that_who_went_had_and_no_source_says_any_more_waits_for_a_person(
+    desk: Desk, sources: Sources
+) -> None:
+    """Whoever has it now may be somebody else."""
+    third_source(desk, sources)
+    sources["xero"].people = [who("Ida", mail="countess@acme.example"), *crowd(10)]
+    desk.sync_each("xero")
+
+    desk.sync_each("hr")
+
+    assert desk.quarantine() == {"ida": "ambiguous_user"}
+    assert len(desk.names()) == 11
+
+
+def test_an_address_that_who_went_had_is_that_of_who_has_it_now(
+    desk: Desk, sources: Sources
+) -> None:
+    third_source(desk, sources)
+    desk.add_user("Acme", name="Idabel", email="ida@acme.example")
+
+    desk.sync_each("hr")
+
+    assert desk.user("Idabel").values["email"] == "ida@acme.example"
+    assert len(desk.names()) == 12
+    assert desk.quarantine() == {}
+
+
 # -- the history -----------------------------------------------------------------------------------
 
 
@@ -731,6 +780,42 @@ def test_a_site_that_goes_hands_on_its_role(offices: Desk) -> None:
     offices.sync([*_rows(), person("Gus", "Bolt")])
 
     assert offices.user("Gus").site == "Leeds"
+
+
+def test_the_name_of_a_site_that_went_is_one_of_the_site_that_stayed(
+    desk: Desk, sources: Sources
+) -> None:
+    desk.mapping('[site]\nfrom = ["office_location"]\n', "entra")
+    staff = [who("Ada", office_location="Hull"), who("Ida", office_location="Leeds")]
+    sources["entra"].people = staff
+    desk.sync_each("entra")
+    ids = _sites(desk, "Acme")
+    desk.merge(ids["Hull"], ids["Leeds"], Kind.SITE)
+
+    sources["entra"].people = [*staff, who("Eve", office_location="leeds")]
+    desk.sync_each("entra")
+
+    assert {user.site for user in desk.users()} == {"Hull"}
+    clean(desk, "entra")
+
+
+@pytest.mark.parametrize("match", ["ref", "name"])
+def test_the_name_of_a_client_that_went_makes_no_new_one(
+    desk: Desk, sources: Sources, match: str
+) -> None:
+    """By its name it is the one that stayed; where names do not match, a person says so."""
+    desk.mapping(f'[client]\nmatch = ["{match}"]\n', "xero")
+    sources["entra"].people = [who("Ada"), who("Ida", "bolt")]
+    desk.sync_each("entra")
+    desk.merge(desk.client("Acme"), desk.client("Bolt"), Kind.CLIENT)
+
+    sources["xero"].organizations = [raw("b", name="Bolt")]
+    desk.sync_each("xero")
+
+    assert desk.quarantine() == ({} if match == "name" else {"b": "same_name"})
+    with desk.database.read() as conn:
+        clients = conn.execute(sa.select(t.client.c.name).where(sa.not_(t.client.c.retired)))
+        assert list(clients.scalars()) == ["Acme"]
 
 
 def _rows() -> list[Any]:
