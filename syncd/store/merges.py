@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from syncd.changes import Action
 from syncd.entities import Entity, Kind
 from syncd.store import tables as t
 from syncd.store.answers import short_labels
@@ -50,11 +51,18 @@ def sites_of(database: Database, conn: Connection, client: UUID) -> list[Entity]
     return [found[one] for one in sorted(found)]
 
 
-def dwellers(conn: Connection, kind: Kind, home: UUID) -> Iterator[Sequence[Dweller]]:
-    """The users of a client or site, those included that were merged, by the page."""
+def dwellers(
+    conn: Connection, kind: Kind, home: UUID, *, but_of: int | None = None
+) -> Iterator[Sequence[Dweller]]:
+    """The users of a client or site, those included that were merged, by the page. `but_of`: a step
+    whose users are left out.
+    """
     c = t.user.c
     here = c.client_id if kind is Kind.CLIENT else c.site_id
     query = sa.select(c.id, c.site_id, c.retired).where(here == home, _is_kept(t.user))
+    if but_of is not None:
+        its = sa.select(t.change.c.entity_id).where(t.change.c.step_id == but_of)
+        query = query.where(c.id.not_in(its))
     query = query.order_by(c.id).limit(PAGE)
     page = [Dweller(*row) for row in conn.execute(query)]
     while page:
@@ -79,6 +87,29 @@ def rivals(conn: Connection, kept: UUID, gone: UUID, most: int) -> list[Rivals]:
         for row in conn.execute(query):
             found.setdefault((row[0], row[1]), Rivals(*row))
     return list(found.values())[:most]
+
+
+def clients_merged(conn: Connection, step: int) -> tuple[UUID, dict[str, Any]] | None:
+    """The client that a step merged into another, and what its change says after."""
+    c = t.change.c
+    which = (c.step_id == step, c.kind == Kind.CLIENT, c.action == Action.MERGE)
+    row = conn.execute(sa.select(c.entity_id, c.after).where(*which)).first()
+    return (row[0], row[1]) if row else None
+
+
+def sites_moved(conn: Connection, step: int) -> Iterator[UUID]:
+    """The sites that a step moved to another client."""
+    c = t.change.c
+    which = (c.step_id == step, c.kind == Kind.SITE, c.action == Action.MOVE)
+    yield from conn.execute(sa.select(c.entity_id).where(*which)).scalars()
+
+
+def organizations_carried(conn: Connection, step: int, client: UUID) -> set[tuple[int, str]]:
+    """(partition, key) of the organizations that a merge by this step took from a client."""
+    c = t.item_history.c
+    query = sa.select(c.partition_id, c.key, c.link)
+    query = query.where(c.step_id == step, c.stream == "organizations")
+    return {(row[0], row[1]) for row in conn.execute(query) if row[2]["entity"] == client.hex}
 
 
 def merged_since(database: Database, conn: Connection, run: int) -> str | None:

@@ -23,6 +23,7 @@ from syncd.sync.applying import Application
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close
 from syncd.sync.inverting import restored
+from syncd.sync.parting import Parting
 from syncd.sync.undo_parts import ORDER, PAGE, narrowed, pages
 from syncd.sync.way_back import WayBack
 
@@ -131,7 +132,10 @@ def _draft(
     undos = engine.database.query(lambda conn: undo_steps(conn, [target.run]))
     this = next(one for one in undos if one.id == step.id)
     earlier = [one for one in undos if one.undone == this.undone and one.id != this.id]
-    way_back = WayBack(engine.database, this, step.partition, owner, earlier)
+    parting = None
+    if target.mode == "merge":
+        parting = engine.database.query(lambda conn: Parting.of(engine, conn, this.undone))
+    way_back = WayBack(engine.database, this, step.partition, owner, earlier, parting)
     order = ORDER[::-1] if target.mode == "merge" else ORDER  # into homes that are back
     for page in pages(engine, this.undone, this.wanted, order):
 
@@ -143,6 +147,8 @@ def _draft(
             return decisions
 
         draft.advance(engine.database.transact(write))
+    if parting:
+        _draft_newcomers(engine, draft, parting)
     if step.partition is not None and not this.wanted.fields:
         _draft_quiet_links(engine, draft, this, step.partition, lease)
 
@@ -153,6 +159,18 @@ def _draft(
         engine.runs.update_step(conn, step.id, phase="apply", pages=draft.next_page)
 
     engine.database.transact(ready)
+
+
+def _draft_newcomers(engine: Engine, draft: Draft, parting: Parting) -> None:
+    """The way of what came while two clients were one, and goes with the one that goes."""
+    for page in engine.database.query(lambda conn: list(parting.newcomers(conn))):
+        decisions = Decisions(page)
+
+        def write(conn: Transaction, decisions: Decisions = decisions) -> None:
+            draft.add(conn, "", -1, decisions)
+
+        engine.database.transact(write)
+        draft.advance(decisions)
 
 
 def _draft_quiet_links(

@@ -17,6 +17,7 @@ from syncd.store.history import PastLink
 from syncd.store.target import check
 from syncd.store.undone import Place, TakenBack, UndoStep, taken_back
 from syncd.sync.inverting import chosen, inverse, link_as_it_was, link_with_its_old_life
+from syncd.sync.parting import STAYED, Parting
 
 
 class Looks(NamedTuple):
@@ -30,6 +31,8 @@ class Looks(NamedTuple):
     """Links that a later sync wrote."""
     back: TakenBack
     """What earlier undos of the same run took back."""
+    users: dict[UUID, Entity]
+    """The users as they are now, where two clients are parted."""
 
 
 class Dweller(NamedTuple):
@@ -52,6 +55,8 @@ class WayBack:
     partition: int | None
     owner: str
     earlier: Sequence[UndoStep]
+    parting: Parting | None = None
+    """Where the step merged two clients."""
     inhabited: set[UUID] = field(default_factory=set)
     """Sites and clients of what stays: they must stay as well."""
 
@@ -61,8 +66,7 @@ class WayBack:
         out, dwellers = Decisions(), []
         for change in changes:
             names = self._left(change, looks)
-            reason = looks.kept.get(change.entity) if "retired" in names else None
-            if reason is not None:
+            if reason := self._why_it_stays(change, names, looks):
                 out.changes.append(_stays(change, reason))
                 dwellers.append(Dweller(change.kind, change.entity, None))
                 continue
@@ -77,6 +81,11 @@ class WayBack:
         self._remember_homes(conn, dwellers)
         return out
 
+    def _why_it_stays(self, change: Change, names: set[str], looks: Looks) -> str | None:
+        if self.parting and self.parting.stays(change, looks.users.get(change.entity)):
+            return STAYED
+        return looks.kept.get(change.entity) if "retired" in names else None
+
     def _look(self, conn: Transaction, changes: Sequence[Change]) -> Looks:
         database, undone = self.database, self.this.undone
         kept = history.kept_by_others(database, conn, undone, changes)
@@ -88,6 +97,7 @@ class WayBack:
             history.past_links(database, conn, undone, self.partition, records),
             history.written_since(database, conn, undone, self.partition, changes),
             taken_back(database, conn, self.earlier, places),
+            self.parting.users_of(conn, changes) if self.parting else {},
         )
 
     def _place(self, change: Change) -> Place:

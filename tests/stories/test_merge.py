@@ -1071,30 +1071,86 @@ def test_licenses_that_were_taken_since_a_merge_come_back_to_nobody(
     assert licenses.assigned(desk, pool) == 0
 
 
-def test_who_came_while_two_clients_were_one_is_looked_at_again_when_they_are_parted(
-    desk: Desk,
-) -> None:
-    rows = [person("Ann", Site="Bath"), person("Cy", "Bolt", Site="Leeds")]
+def parted(desk: Desk, rows: list[Any], since: list[Any]) -> list[Any]:
+    """Two clients are merged, `since` comes, and the merge is undone; all rows of the source."""
     desk.sync(rows)
     run = desk.merge(desk.client("Acme"), desk.client("Bolt"), Kind.CLIENT).run
-    rows += [person("Eve", "Bolt", Site="Leeds"), person("Fay", "Bolt", Site="York")]
+    names = {row["Name"] for row in since}
+    rows = [row for row in rows if row["Name"] not in names] + since
     desk.sync(rows)
     assert {user.client for user in desk.users()} == {"Acme"}
-
     desk.undo(run)
     desk.resume()
+    return rows
+
+
+def on_sites_of_others(desk: Desk) -> list[str]:
+    """Users of one client on a site of another."""
+    query = sa.select(t.user.c.name).join(t.site, t.site.c.id == t.user.c.site_id)
+    query = query.where(t.site.c.client_id != t.user.c.client_id)
+    with desk.database.read() as conn:
+        return list(conn.execute(query).scalars())
+
+
+def test_who_came_to_a_site_of_two_clients_that_are_parted_goes_with_it(desk: Desk) -> None:
+    rows = parted(
+        desk,
+        [person("Ann", Site="Bath"), person("Cy", "Bolt", Site="Leeds")],
+        [person("Eve", "Bolt", Site="Leeds"), person("Fay", "Bolt", Site="York")],
+    )
+
+    assert on_sites_of_others(desk) == []
+    assert homes(desk) == [
+        ("Ann", "Acme", "Bath"),
+        ("Cy", "Bolt", "Leeds"),
+        ("Eve", "Bolt", "Leeds"),
+        ("Fay", "Bolt", "York"),  # a site that came for Bolt goes with Bolt
+    ]
+    outcome = desk.sync(rows)
+    assert (outcome.state, desk.changes(outcome.run)) == ("succeeded", [])
+
+
+def test_who_came_without_a_site_of_their_own_moves_with_the_next_sync(desk: Desk) -> None:
+    rows = parted(
+        desk,
+        [person("Ann", Site="Bath"), person("Cy", "Bolt", Site="Leeds")],
+        [person("Eve", "Bolt")],
+    )
+    assert homes(desk)[2] == ("Eve", "Acme", "Main")
+
     outcome = desk.sync(rows)
 
     assert outcome.state == "held"  # as every move
     desk.approve(outcome.holds[0])
-    homes = {user.name: (user.client, user.site) for user in desk.users()}
-    assert homes == {
-        "Ann": ("Acme", "Bath"),
-        "Cy": ("Bolt", "Leeds"),
-        "Eve": ("Bolt", "Leeds"),
-        "Fay": ("Bolt", "Main"),  # York came to Acme, and sites do not move by themselves
-    }
+    assert homes(desk)[2] == ("Eve", "Bolt", "Main")
     assert desk.changes(desk.sync(rows).run) == []
+
+
+def test_who_went_to_a_site_of_the_other_client_stays_there_until_the_next_sync(
+    desk: Desk, sources: Sources
+) -> None:
+    """Or they would be of one client and on a site of the other."""
+    desk.mapping('[site]\nfrom = ["office_location"]\n', "entra")
+    staff = [who("Ann", office_location="Bath"), who("Cy", "bolt", office_location="Leeds")]
+    sources["entra"].people = [*staff, who("Dee", "bolt", office_location="Leeds")]
+    desk.sync_each("entra")
+    run = desk.merge(desk.client("Acme"), desk.client("Bolt"), Kind.CLIENT).run
+    sources["entra"].people = [*staff, who("Dee", "bolt", office_location="Bath")]
+    desk.sync_each("entra")
+
+    undone = desk.undo(run)
+
+    assert on_sites_of_others(desk) == []
+    assert homes(desk)[1:] == [("Cy", "Bolt", "Leeds"), ("Dee", "Acme", "Bath")]
+    told = answers_runs.changes(desk.database, answers_runs.Asked(run=undone.run))
+    assert "it stays: it went to a site that was never of that client" in [
+        one.reason for one in told
+    ]
+    (outcome,) = desk.sync_each("entra")
+    assert outcome.state == "held"
+    desk.approve(outcome.holds[0])
+    assert homes(desk)[2] == ("Dee", "Bolt", "Bath")
+    assert on_sites_of_others(desk) == []
 
 
 def test_who_came_while_two_sites_were_one_is_looked_at_again_when_they_are_parted(

@@ -195,7 +195,7 @@ def _part(writer: Writer, undone: Collection[Change]) -> dict[UUID, int]:
             same = sa.and_(d.partition_id == partition, d.stream == stream, d.key == key)
             these = sa.and_(same, d.entity_id == into)
             conn.execute(sa.update(t.decision).where(these).values(entity_id=one))
-    _unsettle_newer_dwellers(writer, carried)
+    _unsettle_dwellers(writer, carried)
     for change in undone:
         if change.kind is not Kind.SITE:
             memory = carried[change.entity]
@@ -206,18 +206,16 @@ def _part(writer: Writer, undone: Collection[Change]) -> dict[UUID, int]:
     return kept
 
 
-def _unsettle_newer_dwellers(writer: Writer, carried: Mapping[UUID, Carried]) -> None:
-    """Who came to a client or site while it was two is where the merge was in the way of what its
-    record says: the next sync looks at all of them again.
+def _unsettle_dwellers(writer: Writer, carried: Mapping[UUID, Carried]) -> None:
+    """Who came to a client or site while it was two, or moved there, is where the merge was in the
+    way of what its record says: the next sync looks at all who live there again.
     """
-    u, s, link = t.user.c, t.site.c, t.link.c
+    u, s = t.user.c, t.site.c
     for one, memory in carried.items():
         both = (one, UUID(hex=memory.into))
         users = sa.select(u.id).where(sa.or_(u.client_id.in_(both), u.site_id.in_(both)))
         sites = sa.select(s.id).where(s.client_id.in_(both))
-        dwells = sa.or_(link.entity_id.in_(users), link.entity_id.in_(sites))
-        newer = sa.select(link.entity_id).where(link.step_id > memory.step, dwells)
-        _unsettle(writer, set(writer.conn.execute(newer).scalars()))
+        _unsettle(writer, list(writer.conn.execute(sa.union_all(users, sites)).scalars()))
 
 
 def _give_links_back(writer: Writer, carried: Mapping[UUID, Carried]) -> dict[UUID, int]:
