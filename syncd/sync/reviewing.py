@@ -9,17 +9,15 @@ in the ledger, and taken back by an undo together with the word.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncd.changes import Decisions, LinkState, Word
 from syncd.connectors.base import Stream
-from syncd.entities import Entity, Kind
-from syncd.mapping.hearing import others_of
+from syncd.entities import Entity
 from syncd.mapping.items import Item
 from syncd.mapping.planner import Planner
-from syncd.records import Identity, Person
 from syncd.store import answers, answers_likely, answers_review
 from syncd.store.answers_review import Record, Wanted
 from syncd.store.database import Transaction
@@ -35,6 +33,7 @@ from syncd.sync.engine import Engine
 from syncd.sync.rulings import Case, Ledger, Ruling, Verb
 from syncd.sync.settling import resolve_conflicts, settle
 from syncd.sync.step import PAGE_OF_SETTLING, Step
+from syncd.sync.untying import Untying
 from syncd.sync.walking import apply_stored, claim, planning_context, prepare, release, work_on
 
 MODE = "review"
@@ -325,8 +324,7 @@ def _store_words(step: Step, ruling: Ruling, cases: Sequence[Case], fates: _Fate
     stream = cases[0].record.stream
     keys = [case.record.key for case in cases]
     with step.facts.open():
-        known = _ledger(step, ruling, cases, stream, keys, fates)
-    out = Decisions()
+        known, out = _ledger(step, ruling, cases, stream, keys, fates)
     for case in cases:
         rulings.rule(ruling, case, known, out)
     step.store(stream, PAGE_OF_SETTLING, out)
@@ -339,38 +337,30 @@ def _ledger(
     stream: str,
     keys: Sequence[str],
     fates: _Fates,
-) -> Ledger:
+) -> tuple[Ledger, Decisions]:
+    """What stands about them, and what must be made before it is changed."""
     database, conn, partition = step.database, step.facts.conn, step.lease.partition
     kind = cases[0].record.kind
     concerned = {one for case in cases if (one := case.entity or case.record.tied)}
-    unties = ruling.verb is Verb.UNLINK and kind is Kind.USER
-    return Ledger(
+    stored = load_entities(database, conn, kind, concerned)
+    ties = (
+        {}
+        if ruling.verb is not Verb.UNLINK
+        else {
+            case.record.key: stored[case.record.tied]
+            for case in cases
+            if case.record.tied in stored
+        }
+    )
+    untying = Untying(step, kind, stream, ties)
+    ledger = Ledger(
         words.stored(database, conn, partition, stream, keys),
-        load_entities(database, conn, kind, concerned),
-        _given(step, concerned, [(stream, key) for key in keys]) if unties else {},
+        stored,
+        untying.by_key(),
         {key: entity for (of, key), entity in fates.settled.items() if of == stream},
         frozenset(answers_review.raws(database, conn, partition, stream, keys)),
     )
-
-
-def _given(
-    step: Step, users: Collection[UUID], untied: Sequence[tuple[str, str]]
-) -> dict[UUID, list[list[str]]]:
-    """The identities that this connection gave to users, without those that another record of it
-    says: who was merged may have two.
-    """
-    others = others_of(step.context, Kind.USER, users, untied)
-    given = {}
-    for user in users:
-        said = {
-            identity
-            for one in others.get(user, ())
-            if one.connection == step.connection and isinstance(one.record, Person)
-            for identity in one.record.identities
-        }
-        found = answers_review.identities_from(step.facts.conn, user, step.connection)
-        given[user] = [pair for pair in found if Identity(*pair) not in said]
-    return given
+    return ledger, untying.page.out
 
 
 def _still_waiting(cases: Sequence[Case], fates: _Fates) -> Iterator[tuple[Record, str]]:

@@ -26,6 +26,7 @@ from syncd.entities import Entity, Kind
 from syncd.mapping.words import UNLINKED, UNTIED, ignored
 from syncd.store.answers_review import Record
 from syncd.store.target.words import Said
+from syncd.sync.untying import Untied
 
 FORGOTTEN = "undecided"
 _FORGOTTEN = "the word about it was taken back; the next sync plans it again"
@@ -166,8 +167,8 @@ class Ledger(NamedTuple):
 
     said: Mapping[str, Said]
     entities: Mapping[UUID, Entity]
-    identities: Mapping[UUID, list[list[str]]]
-    """What this connection gave to those that are to be untied."""
+    taken: Mapping[str, Untied]
+    """By key what those that are to be untied take with them."""
     linked: Mapping[str, UUID | None]
     """By key whom the plan ties it to, None for nobody: it is ignored."""
     stored: frozenset[str]
@@ -237,9 +238,13 @@ def _said(word: Word | None) -> Said | None:
 
 
 def _untie(record: Record, known: Ledger, change: Change) -> None:
-    given = known.identities.get(change.entity)
-    if given:
-        change.before["identities"], change.after["identities"] = given, []
+    taken = known.taken.get(record.key)
+    if taken is not None:
+        change.before |= taken.diff.before
+        change.after |= taken.diff.after
+        change.effects |= taken.diff.effects
+        if taken.identities:
+            change.before["identities"], change.after["identities"] = taken.identities, []
     assert record.link is not None
     if record.link.state is not LinkState.GONE:  # what the source holds waits for another word
         _waits(change, record, UNLINKED, UNTIED, change.entity.hex)

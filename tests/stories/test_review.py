@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from syncd.connectors.base import Deletes, Page
 from syncd.errors import Busy, UsageError
+from syncd.records import Identity
 from syncd.store import answers_likely, answers_review, leases
 from syncd.store import tables as t
 from syncd.store.answers_review import Record, Wanted
@@ -536,6 +537,67 @@ def test_an_unlinked_user_is_free_for_another_record(desk: Desk) -> None:
 
     assert record(desk, "ada2").tied == desk.user("Ada").id
     assert desk.quarantine() == {"ada": "unlinked"}
+
+
+def test_an_unlinked_record_takes_what_it_gave_with_it(nina: Desk) -> None:
+    hall = nina.user("Nina Hall").id
+    before = picture(nina)["user_account"]
+    say(nina, Verb.LINK, "nina", whom=hall)
+    nina.sync([person("Ada"), person("Nina", Title="Captain", Phone="0123 456789")])
+    given = nina.user("Nina Hall").values
+    assert (given["job_title"], given["phone"]) == ("Captain", "0123 456789")
+
+    run = run_of(say(nina, Verb.UNLINK, "nina"))
+
+    assert picture(nina)["user_account"] == before
+    nina.sync()
+    assert picture(nina)["user_account"] == before
+    nina.undo(run)
+    assert nina.user("Nina Hall").values == given
+
+
+def test_what_an_unlinked_record_gave_is_what_the_other_sources_say(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    desk.prefer(default=["hr", "entra", "xero"])
+    sources["entra"].people = [who("Ada", job_title="Chef", department="Food")]
+    sources["xero"].people = [who("Ada", mobile="2")]
+    sources["hr"].people = [who("Ada", job_title="Boss", department="Bar", mobile="7", city="X")]
+    desk.sync_each("entra", "xero", "hr")
+    sources["entra"].people = [who("Ada", job_title="Cook")]  # of departments nothing any more
+    desk.sync_each("entra")
+    ada = answers_review.named(desk.database, Wanted("hr", "people", key="ada"))[0]
+
+    run = run_of(reviewing.decide(desk.engine, Ruling(Verb.UNLINK, "tess"), [Case(ada)]))
+
+    user, owners = desk.user("Ada").values, desk.owners("Ada")
+    assert [(user[name], owners[name]) for name in ("job_title", "department", "mobile")] == [
+        ("Cook", "entra"),
+        ("Food", "entra"),  # as it was before
+        ("2", "xero"),
+    ]
+    for outcome in desk.sync_each("entra", "xero"):
+        assert desk.changes(outcome.run) == []
+    desk.undo(run)
+    assert desk.user("Ada").values["job_title"] == "Boss"
+
+
+def test_a_user_whom_an_unlinked_record_brought_to_another_client_goes_back(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    desk.prefer(default=["hr", "entra"])
+    shared = Identity("idp", "a")
+    sources["entra"].people = [who("Ada", identities=[shared])]
+    sources["hr"].people = [who("Ada", "bolt", identities=[shared])]
+    desk.sync_each("entra")
+    (outcome,) = desk.sync_each("hr")
+    desk.approve(outcome.holds[0])
+    assert desk.user("Ada").client == "Bolt"
+    ada = answers_review.named(desk.database, Wanted("hr", "people", key="ada"))[0]
+
+    run_of(reviewing.decide(desk.engine, Ruling(Verb.UNLINK, "tess"), [Case(ada)]))
+
+    assert (desk.user("Ada").client, desk.user("Ada").site) == ("Acme", "Main")
 
 
 def test_unlinking_takes_back_the_word_that_linked(nina: Desk) -> None:

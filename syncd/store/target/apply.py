@@ -86,9 +86,8 @@ class Target:
         reach("apply.batch.entities")
         records = Records(self.database, conn, self.step, self.partition)
         records.write_links(_unsettled(page.body.links, shortened, spoken_of | edited), stale)
-        undone = [one for at, one in enumerate(changes) if one.rule == UNDO and at not in stale]
-        values = [one.entity for one in undone if one.after and one.action is not Action.DECIDE]
-        edits.unsettle(self.database, conn, values)
+        news = [one for at, one in enumerate(changes) if at not in stale and _is_news_to_all(one)]
+        edits.unsettle(self.database, conn, [one.entity for one in news])
         reach("apply.batch.links")
         records.write_quarantine(page.body)
         words.write(self.database, conn, self.step, self.partition, changes, stale)
@@ -289,6 +288,15 @@ def _stored(database: Database, conn: Connection, changes: Sequence[Change]) -> 
     for kind, ids in wanted.items():
         stored.update(load_entities(database, conn, kind, ids))
     return stored
+
+
+def _is_news_to_all(change: Change) -> bool:
+    """Whether the records of an entity are to be planned again, whatever they say: something that
+    they were decided on was taken back.
+    """
+    if change.action is Action.UNLINK:
+        return True
+    return change.rule == UNDO and bool(change.after) and change.action is not Action.DECIDE
 
 
 def _unsettled(
