@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as codec
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def told(found: Explanation) -> Iterator[str]:
         if found.standing.entity.kind is Kind.USER:
             yield from _sign_in_lines(found)
             yield from _leaving_lines(found.leaving)
-        yield from _value_lines(found.standing)
+        yield from _value_lines(found.standing, found.sources)
     for source in found.sources:
         yield from _source_lines(source, _rule_of(source, found))
     for record, whom in found.decided:
@@ -116,19 +116,33 @@ def _leaving_lines(leaving: list[Leaver]) -> Iterator[str]:
         yield f"on the way out: {'; '.join(leavers.lines(one))}"
 
 
-def _value_lines(standing: Standing) -> Iterator[str]:
+def _value_lines(standing: Standing, sources: Sequence[Source]) -> Iterator[str]:
+    here = _living(sources)
+    gone = {one.connection for one in sources} - set(here)
     yield ""
     yield "values, and who gave them"
-    for name, value, owner in _values(standing):
-        yield f"  {name:<20} {quoted(value)}  {owner}"
+    for name, value, owner in _values(standing, here):
+        yield f"  {name:<20} {quoted(value)}  {owner}{', which has it no more' * (owner in gone)}"
 
 
-def _values(standing: Standing) -> Iterator[tuple[str, Any, str]]:
+def _living(sources: Iterable[Source]) -> list[str]:
+    """The connections that have the entity."""
+    here = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
+    return sorted({one.connection for one in sources if one.state in here})
+
+
+def _values(standing: Standing, here: Sequence[str]) -> Iterator[tuple[str, Any, str]]:
+    """(name, value, owner). Whether a user is active is not one source's to say: where the one that
+    said so first has the user no more, it is for all that have.
+    """
     entity = standing.entity
     custom = sorted(name for name in entity.values if name.startswith(CUSTOM))
     for name in (*FIELDS[entity.kind], *custom):
         if name in entity.values or name in entity.overrides:
             owner = entity.owner(name)
+            shared = name == "active" and entity.active and owner not in (LOCAL, None, *here)
+            if shared and here:
+                owner = ", ".join(here)
             free = "by hand, until a source says otherwise"
             told = {LOCAL: "set by hand" if name in entity.overrides else free, None: "nobody"}
             yield name, entity.values.get(name), told.get(owner) or str(owner)
@@ -246,7 +260,7 @@ def as_data(found: Explanation) -> dict[str, Any]:
             "merged": [one._asdict() for one in found.absorbed],
             "values": {
                 name: {"value": value, "owner": owner}
-                for name, value, owner in _values(found.standing)
+                for name, value, owner in _values(found.standing, _living(found.sources))
             },
             "identities": found.standing.identities,
         }

@@ -125,6 +125,26 @@ def test_explain_tells_records_of_two_sources_with_one_key_apart(synced: Program
         assert how in section
 
 
+def test_explain_names_a_source_that_has_somebody_no_more(synced: Program) -> None:
+    rule = '[gone]\nabsent = { action = "deactivate", after = [] }\n'
+    synced.write("mappings/people.toml", f'[client]\nmatch = ["name"]\n{rule}')
+    synced.hire("Ada Byron", title="Boss")
+    synced("sync", "people")
+    text = (synced.folder / "connections" / "people.toml").read_text(encoding="utf-8")
+    synced.write("connections/payroll.toml", text.replace("people.csv", "payroll.csv"))
+    row = "7,Ada Byron,ada.byron@acme.example,Acme"
+    synced.write("payroll.csv", f"Staff no,Name,E-mail,Client\n{row}\n")
+    synced("sync", "payroll")
+
+    del synced.rows["ada.byron"]
+    synced.drop()
+    assert synced("sync", "people").code == 0
+
+    told = synced("explain", "ada.byron@acme.example").out
+    assert '  job_title            "Boss"  people, which has it no more\n' in told
+    assert "  active               yes  payroll\n" in told
+
+
 def test_explain_says_what_was_set_by_hand_and_released(synced: Program) -> None:
     synced("users", "set", "Ada Byron", "title=Chief")
     assert '"Chief"  set by hand\n' in synced("explain", "Ada Byron").out
