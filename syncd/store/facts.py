@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import Aside, Former, LinkFact, LinkState, Verdict, Word
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
-from syncd.store import bulk, licenses, said
+from syncd.store import bulk, identities, licenses, said
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
@@ -196,20 +196,9 @@ class StoreFacts(Ties):
                     found[want].append(bulk.id_of(entity))
         return found
 
-    def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]:
+    def holders(self, wanted: Collection[Identity]) -> dict[Identity, UUID]:
         """Who holds each identity; issuers and subjects compare exactly."""
-        c = t.identity.c
-        subjects = list({identity.subject for identity in identities})
-        return {
-            identity: row[2]
-            for chunk in bulk.chunks(subjects)
-            for row in self.conn.execute(
-                sa.select(c.issuer, c.subject, c.user_id).where(
-                    self.database.among(c.subject, chunk)
-                )
-            )
-            if (identity := Identity(row[0], row[1])) in identities
-        }
+        return identities.holders(self.database, self.conn, wanted)
 
     def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
         """The licenses that users hold; whether there are any at all is asked once."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import Change, creates, gained_identities, lost_identities
+from syncd.records import Identity
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.store.identities import holders
 
 TAKEN = "an identity of it belongs to somebody by now"
 LOST = "an identity of it is not this user's any more"
@@ -36,17 +37,17 @@ def trim(
     if not concerned:
         return {}
     pairs = {
-        tuple(one)
+        Identity(*one)
         for each in concerned.values()
         for one in (*gained_identities(each), *lost_identities(each))
     }
-    held = _holders(database, conn, pairs)
+    held = holders(database, conn, pairs)
     trimmed = {}
     for place, change in concerned.items():
         gains, loses = gained_identities(change), lost_identities(change)
-        free = [one for one in gains if tuple(one) not in held]
-        theirs = [one for one in loses if held.get(tuple(one)) == change.entity]
-        held |= {tuple(one): change.entity for one in free}
+        free = [one for one in gains if Identity(*one) not in held]
+        theirs = [one for one in loses if held.get(Identity(*one)) == change.entity]
+        held |= {Identity(*one): change.entity for one in free}
         if len(free) < len(gains) or len(theirs) < len(loses):
             _keep(change, theirs, free)
             trimmed[place] = TAKEN if len(free) < len(gains) else LOST
@@ -65,7 +66,7 @@ def doubtful(
     given.update(
         (one[0], one[1]) for each in changes if not creates(each) for one in gained_identities(each)
     )
-    held = _holders(database, conn, given)
+    held = holders(database, conn, given)
     return {one[0] for one in born_with if one[1:3] in held or given[one[1:3]] > 1}
 
 
@@ -86,19 +87,6 @@ def _keep(change: Change, loses: list[list[str]], gains: list[list[str]]) -> Non
             values.pop("identities", None)
         elif "identities" in values:
             values["identities"] = left
-
-
-def _holders(
-    database: Database, conn: Connection, pairs: Collection[tuple[str, ...]]
-) -> dict[tuple[str, ...], UUID]:
-    c = t.identity.c
-    subjects = {one[1] for one in pairs}
-    query = sa.select(c.issuer, c.subject, c.user_id)
-    return {
-        (row[0], row[1]): row[2]
-        for chunk in bulk.chunks(list(subjects))
-        for row in conn.execute(query.where(database.among(c.subject, chunk)))
-    }
 
 
 def write(
