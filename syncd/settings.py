@@ -140,6 +140,8 @@ class Settings:
     precedence: dict[str, list[str]]
     connections: dict[str, ConnectionSettings]
     mappings: dict[str, RawMapping]
+    unusable: dict[str, ConfigError] = field(default_factory=dict)
+    """What is wrong with the other files of `mappings/`, by name: no connection uses them."""
 
     def connection(self, name: str) -> ConnectionSettings:
         """The connection of that name, or the ConfigError that says which there are."""
@@ -152,7 +154,8 @@ class Settings:
         """These settings as they were if the mapping of the connection were the file at `path`,
         which may extend a configured one.
         """
-        mapping = _extended(toml_file.read(path, self.folder), self.mappings)
+        known: dict[str, TomlFile | ConfigError] = {**self.mappings, **self.unusable}
+        mapping = _extended(toml_file.read(path, self.folder), known)
         name = str(path.resolve())  # no name of a mapping looks like it
         chosen = replace(self.connection(connection), mapping=name)
         return replace(
@@ -167,9 +170,9 @@ def load(folder: Path | None = None) -> Settings:
     folder = find_folder(folder)
     file = toml_file.read(folder / MAIN_FILE, folder).overlaid(_environment())
     main = _validated(_Main, file)
-    written = {each.name: each for each in _files(folder, "mappings")}
-    mappings = {name: _extended(each, written) for name, each in written.items()}
-    connections = {each.name: _connection(each, mappings) for each in _files(folder, "connections")}
+    mappings, unusable = _mappings(folder)
+    files = [toml_file.read(path, folder) for path in _paths(folder, "connections")]
+    connections = {each.name: _connection(each, mappings, unusable) for each in files}
     _check_precedence(main.precedence, connections, file)
     return Settings(
         folder=folder,
@@ -179,6 +182,7 @@ def load(folder: Path | None = None) -> Settings:
         precedence=main.precedence,
         connections=connections,
         mappings=mappings,
+        unusable=unusable,
     )
 
 
@@ -217,22 +221,27 @@ def _environment() -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
-def _files(folder: Path, kind: str) -> list[TomlFile]:
-    """The files of `connections/` or `mappings/`; their names are the names of what they hold."""
+def _paths(folder: Path, kind: str) -> list[Path]:
+    """The files in `connections/` or `mappings/`; their names are the names of what they hold."""
     paths = sorted(path for path in (folder / kind).glob("*.toml") if path.name[0] != ".")
     for path in paths:
         if not _NAME.fullmatch(path.stem) or path.stem in _RESERVED:
             allowed = 'a name is made of a-z, 0-9, _ and -, at most 64, and is not "local"'
             raise ConfigError(f"{toml_file.show(path)}: rename this file; {allowed}")
-    return [toml_file.read(path, folder) for path in paths]
+    return paths
 
 
-def _connection(file: TomlFile, mappings: dict[str, RawMapping]) -> ConnectionSettings:
+def _connection(
+    file: TomlFile, mappings: dict[str, RawMapping], unusable: Mapping[str, ConfigError]
+) -> ConnectionSettings:
     said = _validated(_ConnectionFile, file)
     mapping = said.mapping or said.connector
+    if mapping in unusable:
+        raise unusable[mapping]
     if mapping not in mappings:
         shipped = _shipped(mapping)
-        mappings[mapping] = shipped or _no_mapping(file, ("mapping",), mapping, mappings)
+        known = {*mappings, *unusable}
+        mappings[mapping] = shipped or _no_mapping(file, ("mapping",), mapping, known)
     return ConnectionSettings(
         name=file.name,
         connector=said.connector,
@@ -246,18 +255,46 @@ def _connection(file: TomlFile, mappings: dict[str, RawMapping]) -> ConnectionSe
 # -- mappings --------------------------------------------------------------------------------------
 
 
+def _mappings(folder: Path) -> tuple[dict[str, RawMapping], dict[str, ConfigError]]:
+    """The mappings that can be used, by name, and what is wrong with the others."""
+    paths = _paths(folder, "mappings")
+    written = {path.stem: _read_or_error(path, folder) for path in paths}
+    usable: dict[str, RawMapping] = {}
+    unusable: dict[str, ConfigError] = {}
+    for name, file in written.items():
+        try:
+            usable[name] = _extended(_found(file), written)
+        except ConfigError as error:
+            unusable[name] = error
+    return usable, unusable
+
+
+def _read_or_error(path: Path, folder: Path) -> TomlFile | ConfigError:
+    try:
+        return toml_file.read(path, folder)
+    except ConfigError as error:
+        return error
+
+
+def _found(file: TomlFile | ConfigError) -> TomlFile:
+    """The file, if there is nothing wrong with it."""
+    if isinstance(file, ConfigError):
+        raise file
+    return file
+
+
 def _extended(
-    file: TomlFile, known: Mapping[str, TomlFile], above: Sequence[TomlFile] = ()
+    file: TomlFile, known: Mapping[str, TomlFile | ConfigError], above: Sequence[TomlFile] = ()
 ) -> TomlFile:
-    """A mapping's file with the one that it extends; `known` are the configured ones by name.
-    `above`: what extends this one, the nearest first.
+    """A mapping's file with the one that it extends; `known` are the configured ones by name,
+    or what is wrong with them. `above`: what extends this one, the nearest first.
     """
     name = file.data.get("extends")
     if name is None:
         return file
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise file.error(("extends",), 'name another mapping, such as extends = "people"')
-    base = known.get(name)
+    base = _found(known[name]) if name in known else None
     if base is None or base.path == file.path:  # within itself, a name is the shipped one's
         base = _shipped(name) or base or _no_mapping(file, ("extends",), name, known)
     if any(base.path == each.path for each in (file, *above)):

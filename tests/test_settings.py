@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -474,6 +475,7 @@ def test_a_base_that_is_not_there_is_named_with_its_line(
 ) -> None:
     write("mappings/people.toml", "")
     write("mappings/new.toml", f"# what is new\nextends = {extends}\n")
+    write("connections/a.toml", "connector = 'csv'\nmapping = 'new'\n")
     assert refusal().startswith("config/mappings/new.toml:2: extends: ")
     assert problem in refusal()
 
@@ -481,6 +483,7 @@ def test_a_base_that_is_not_there_is_named_with_its_line(
 def test_mappings_that_extend_one_another_are_refused_with_the_way_round(write: Write) -> None:
     for name, base in (("a", "b"), ("b", "c"), ("c", "b")):
         write(f"mappings/{name}.toml", f"extends = '{base}'\n")
+    write("connections/x.toml", "connector = 'csv'\nmapping = 'a'\n")
     b, c = "config/mappings/b.toml", "config/mappings/c.toml"
     assert refusal() == (
         f"{c}:1: extends: that goes round in a circle: "
@@ -490,7 +493,50 @@ def test_mappings_that_extend_one_another_are_refused_with_the_way_round(write: 
 
 def test_a_mapping_that_extends_itself_is_refused(write: Write) -> None:
     write("mappings/mine.toml", "extends = 'mine'\n")
+    write("connections/a.toml", "connector = 'csv'\nmapping = 'mine'\n")
     assert refusal().startswith("config/mappings/mine.toml:1: extends: that goes round in a circle")
+
+
+BROKEN = {
+    "broken": ("[user", "config/mappings/broken.toml:1: not valid TOML: "),
+    "alone": ("extends = 'nobody'", "config/mappings/alone.toml:1: extends: there is no mappings/"),
+    "round": ("extends = 'round'", "config/mappings/round.toml:1: extends: that goes round"),
+    "above": ("extends = 'broken'", "config/mappings/broken.toml:1: not valid TOML: "),
+    "unset": ("[user]\nscope = '${NOWHERE}'", "config/mappings/unset.toml:2: user.scope: the env"),
+    "a-folder": (None, "config/mappings/a-folder.toml: cannot be read: "),
+}
+
+
+@pytest.fixture
+def broken(write: Write, folder: Path) -> None:
+    """Mappings of every kind that cannot be used, and a connection that uses none of them."""
+    for name, (text, _) in BROKEN.items():
+        if text is None:
+            (folder / "mappings" / f"{name}.toml").mkdir()
+        else:
+            write(f"mappings/{name}.toml", text)
+    write("mappings/fine.toml", "extends = 'csv'\n")
+    write("connections/people.toml", "connector = 'csv'\nmapping = 'fine'\n")
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_mapping_that_no_connection_uses_may_be_broken() -> None:
+    loaded = settings.load()
+    assert loaded.mappings.keys() == {"fine"}
+    assert loaded.unusable.keys() == BROKEN.keys()
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_mapping_is_refused_where_something_uses_it(write: Write, name: str) -> None:
+    problem = BROKEN[name][1]
+    new = write("new.toml", f"extends = '{name}'\n")
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        settings.load().under("people", new)
+    write("mappings/between.toml", f"extends = '{name}'\n")
+    for used in (name, "between"):
+        write("connections/other.toml", f"connector = 'csv'\nmapping = '{used}'\n")
+        assert refusal().startswith(problem)
 
 
 @pytest.mark.parametrize(

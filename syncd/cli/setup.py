@@ -121,7 +121,14 @@ def _checks(used: Session, name: str | None) -> Iterator[tuple[str, Callable[[],
         settings.connection(one)
         yield f"{one}: mapping", partial(_check_mapping, engine, one)
         yield f"{one}: source", partial(_check_source, engine, one)
+    if not name:
+        for unused, error in settings.unusable.items():
+            yield f"mapping {unused}, which no connection uses", partial(_refuse, error)
     engine.database.close()
+
+
+def _refuse(error: SyncdError) -> None:
+    raise error
 
 
 def _check_mapping(engine: Engine, name: str) -> None:

@@ -54,6 +54,17 @@ def test_check_says_what_is_good_and_what_is_bad(program: Program) -> None:
     assert program("check", "people").code == 0
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_check_tells_of_a_broken_mapping_that_stops_no_other_command(program: Program) -> None:
+    program.write("mappings/later.toml", "[user\n")
+    answer = program("check")
+    assert answer.code == 4
+    assert "bad  mapping later, which no connection uses: " in answer.out
+    assert "later.toml:1: not valid TOML" in answer.out
+    assert program("check", "people").code == 0
+    assert program("plan").code == 0
+
+
 def test_the_demo_works_and_works_again(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "syncd.demo"]
     for _ in range(2):
