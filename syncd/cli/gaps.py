@@ -154,7 +154,8 @@ def sentence(reason: Reason) -> str:
         return f"added by hand{who}{f' on {when}' if when else ''}"
     source = f"{reason.connection} {plain(reason.key)}"
     if reason.code != "gone":
-        return f"{reason.code}{who}: no more tied to {source}"
+        day = f" on {when}" if when else ""
+        return f"{reason.code}{who}{day}: no more tied to {source}"
     why = f" ({plain(reason.reason).replace('_', ' ')})" if reason.reason else ""
     return f"gone from {source}{why}{f' since {when}' if when else ''}; {_rule(reason)}"
 
@@ -162,6 +163,8 @@ def sentence(reason: Reason) -> str:
 def _rule(reason: Reason) -> str:
     if reason.rule is None:
         return "its rule is not known: is its connection still configured?"
+    if reason.rule == "deactivate" and reason.undo:
+        return f"its rule is to deactivate, but an undo made it active again (run {reason.undo})"
     if reason.rule == "deactivate":
         return "its rule is to deactivate, but it was kept active or made active again"
     return f"its rule is to {reason.rule}"

@@ -74,10 +74,18 @@ class Tie(NamedTuple):
     actor: str | None
 
 
-class Addition(NamedTuple):
-    """Who added a user by hand, and when."""
+class Deed(NamedTuple):
+    """What was done to a user by hand, or to whether they are active; `connection` and `key` of the
+    record that it was about.
+    """
 
     user: UUID
+    action: Action
+    connection: str | None
+    key: str
+    after: dict[str, Any]
+    mode: str
+    run: int
     actor: str
     at: datetime
 
@@ -212,19 +220,28 @@ def ties(database: Database, users: Collection[UUID]) -> list[Tie]:
     return database.query(look)
 
 
-def additions(database: Database, users: Collection[UUID]) -> list[Addition]:
-    """Who added the users by hand, as far as the history goes back."""
-    c, r = t.change.c, t.run.c
+def deeds(database: Database, users: Collection[UUID]) -> list[Deed]:
+    """What was done to the users by hand, or to whether they are active, the newest first."""
+    c, r, connection = t.change.c, t.run.c, t.connection.c
+    told = sa.or_(
+        r.mode.in_(("edit", "undo")),
+        c.action.in_((Action.UNLINK, Action.DEACTIVATE, Action.REACTIVATE)),
+    )
     query = (
-        sa.select(c.entity_id, r.actor, r.started_at)
+        sa.select(
+            c.entity_id, c.action, connection.name, c.key, c.after, r.mode, r.id, r.actor,
+            r.started_at,
+        )
         .join(t.step, t.step.c.id == c.step_id)
         .join(t.run, r.id == t.step.c.run_id)
-        .where(c.action == Action.CREATE, r.mode == "edit")
-    )
+        .join(t.connection, connection.id == r.connection_id, isouter=True)
+        .where(told, c.seq < t.step.c.applied_seq, t.in_force(t.change))
+        .order_by(c.step_id.desc(), c.seq.desc())
+    )  # fmt: skip
 
-    def look(conn: Connection) -> list[Addition]:
+    def look(conn: Connection) -> list[Deed]:
         return [
-            Addition._make(row)
+            Deed._make(row)
             for chunk in bulk.chunks(list(users))
             for row in conn.execute(query.where(database.among(c.entity_id, chunk)))
         ]

@@ -14,12 +14,12 @@ from heapq import nsmallest
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from syncd.changes import NOTES
+from syncd.changes import NOTES, Action
 from syncd.entities import Kind
 from syncd.records import Organization, Person, Record
 from syncd.store import answers_gaps, gaps
 from syncd.store.answers import labels
-from syncd.store.answers_gaps import Alone, Place, Stray, Tie
+from syncd.store.answers_gaps import Alone, Deed, Place, Stray, Tie
 from syncd.store.database import Transaction
 from syncd.store.facts import StoreFacts
 from syncd.sync.engine import Engine
@@ -85,7 +85,8 @@ class Missing(NamedTuple):
 class Reason(NamedTuple):
     """Why no source has a user. `code`: added (by hand), gone, undone or unlinked.
 
-    `reason` says why a record is gone, `rule` what the mapping does about it, where that is known.
+    `reason` says why a record is gone, `rule` what the mapping does about it, where that is known,
+    `undo` which run made the user active again after that.
     """
 
     code: str
@@ -95,6 +96,7 @@ class Reason(NamedTuple):
     rule: str | None = None
     since: datetime | None = None
     actor: str | None = None
+    undo: int | None = None
 
 
 class Unsourced(NamedTuple):
@@ -303,23 +305,57 @@ def unsourced_users(engine: Engine, asked: Asked) -> Gaps[Unsourced]:
 def _reasons(engine: Engine, users: Sequence[Alone]) -> dict[UUID, list[Reason]]:
     ids = [one.user for one in users]
     found: dict[UUID, list[Reason]] = {one: [] for one in ids}
+    deeds: dict[UUID, list[Deed]] = {one: [] for one in ids}
+    for deed in answers_gaps.deeds(engine.database, ids):
+        deeds[deed.user].append(deed)
     rules: dict[str, Any] = {}
     for tie in answers_gaps.ties(engine.database, ids):
         if tie.connection not in rules:
             rules[tie.connection] = gone_rules(engine, tie.connection)
         rule = rules[tie.connection].get(tie.note)
-        found[tie.user].append(_lost(tie, rule.action if rule else None))
-    never = [one for one, reasons in found.items() if not reasons]
-    added = {one.user: one for one in answers_gaps.additions(engine.database, never)}
-    for one in never:
-        by = added.get(one)
-        found[one].append(Reason("added", since=by and by.at, actor=by and by.actor))
+        found[tie.user].append(_lost(tie, rule.action if rule else None, deeds[tie.user]))
+    for user, lost in found.items():
+        lost.extend(_unlinked(deeds[user], lost))
+        if not lost:
+            lost.append(_added(deeds[user]))
     return found
 
 
-def _lost(tie: Tie, rule: str | None) -> Reason:
+def _lost(tie: Tie, rule: str | None, deeds: Iterable[Deed]) -> Reason:
     """Whoever is no more in a source left at some time; a link that was taken away, by somebody."""
     since = datetime.fromtimestamp(tie.missed_at, UTC) if tie.missed_at is not None else None
     if tie.state in gaps.IDLE:
         return Reason(tie.state, tie.connection, tie.key, None, None, None, tie.actor)
-    return Reason(tie.state, tie.connection, tie.key, tie.note, rule, since)
+    undo = _brought_back(deeds)
+    return Reason(tie.state, tie.connection, tie.key, tie.note, rule, since, undo=undo)
+
+
+def _brought_back(deeds: Iterable[Deed]) -> int | None:
+    """The undo that made a user active, if nothing made them inactive or active after that."""
+    for deed in deeds:
+        if deed.mode == "undo" and (deed.after.get("active") or deed.after.get("retired") is False):
+            return deed.run
+        if "active" in deed.after:
+            return None
+    return None
+
+
+def _unlinked(deeds: Iterable[Deed], lost: Iterable[Reason]) -> list[Reason]:
+    """Records that a person untied, each once, but those that are told as `lost`."""
+    told = {(one.connection, one.key) for one in lost}
+    places = {
+        (deed.connection, deed.key): deed
+        for deed in reversed([*deeds])
+        if deed.action == Action.UNLINK
+    }
+    return [
+        Reason("unlinked", *place, since=deed.at, actor=deed.actor)
+        for place, deed in places.items()
+        if place not in told
+    ]
+
+
+def _added(deeds: Iterable[Deed]) -> Reason:
+    """By whom, as far as the history goes back."""
+    by = next((one for one in deeds if one.action == Action.CREATE and one.mode == "edit"), None)
+    return Reason("added", since=by and by.at, actor=by and by.actor)

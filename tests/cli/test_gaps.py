@@ -128,6 +128,25 @@ def test_what_was_undone_is_told_with_who_did_it(gapped: Program) -> None:
     assert "repair: the next sync makes it again" in told
 
 
+def test_what_was_unlinked_is_told_with_who_did_it_and_when(program: Program) -> None:
+    program("sync")
+    program("review", "unlink", "eve.hill")
+    told = program("gaps").out
+    assert re.search(r"unlinked by tess on \d{4}\S+: no more tied to people eve\.hill\n", told)
+    assert "added by hand" not in told
+
+
+def test_who_is_active_by_an_undo_is_not_called_kept(program: Program) -> None:
+    program.write("mappings/people.toml", WAITING % "[]")
+    program("sync")
+    program("users", "set", "eve.hill@acme.example", "active=no")
+    leave(program, "eve.hill")
+    program("undo", "2")
+    told = program("gaps").out
+    assert "its rule is to deactivate, but an undo made it active again (run 4)" in told
+    assert "kept active" not in told
+
+
 def test_gaps_are_no_changes(gapped: Program) -> None:
     gapped.drop()
     gapped("sync")

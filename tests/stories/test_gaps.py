@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from syncd.connectors.base import Deletes, Page
 from syncd.entities import Kind
 from syncd.records import Organization, Person, Record
+from syncd.store import answers_review
 from syncd.store import gaps as counting
 from syncd.store import tables as t
-from syncd.sync import editing, flow, gaps
+from syncd.sync import editing, flow, gaps, reviewing
 from syncd.sync.gaps import Asked, Missing, Reason, Unsourced
+from syncd.sync.rulings import Case, Ruling, Verb
 from tests.stories import source as sources
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, gone, raw, who
@@ -45,6 +47,14 @@ def set_link(desk: Desk, key: str, **values: object) -> None:
         conn.info["writes"] = True
         c = t.link.c
         conn.execute(sa.update(t.link).where(c.stream == "people", c.key == key).values(**values))
+
+
+def unlink(desk: Desk, key: str) -> int:
+    """`syncd review unlink KEY`; the run that did it."""
+    [record] = answers_review.named(desk.database, answers_review.Wanted(key=key, stream="people"))
+    ruling = Ruling(Verb.UNLINK, "tess", None)
+    [(_, outcome)] = reviewing.decide(desk.engine, ruling, [Case(record)]).outcomes
+    return outcome.run
 
 
 def counts(desk: Desk, **options: Any) -> tuple[int, int]:
@@ -371,6 +381,48 @@ def test_whoever_is_kept_active_against_the_rule_is_told_so(desk: Desk) -> None:
     assert (found["P0"].keep_active, found["P0"].set_active) == (True, False)
     assert (found["P1"].keep_active, found["P1"].set_active) == (None, True)
     assert found["P0"].reasons[0].rule == "deactivate"
+
+
+def test_whoever_is_active_by_an_undo_is_told_so(desk: Desk) -> None:
+    desk.sync(people(8))
+    edits = [desk.set(name, active="no") for name in ("P0", "P1")]
+    desk.sync(people(6, first=2))
+    undo = desk.undo(edits[0].run)
+    desk.undo(edits[1].run)
+    desk.set("P1", active="no")
+    desk.set("P1", active="yes")
+
+    found = unsourced(desk)
+    assert {name: (one.reasons[0].undo, one.set_active) for name, one in found.items()} == {
+        "P0": (undo.run, False),
+        "P1": (None, True),
+    }
+
+
+def test_a_user_whose_record_a_person_unlinked_is_told_with_who_did_it(desk: Desk) -> None:
+    desk.sync(people(2))
+    desk.add_user("Acme", name="Zoe", email="zoe@acme.example")
+    desk.sync([*people(2), person("Zoe")])
+    for key in ("p0", "zoe"):
+        unlink(desk, key)
+    first = {name: one.reasons for name, one in unsourced(desk).items()}
+    assert {
+        name: [(one.code, one.connection, one.key, one.actor) for one in reasons]
+        for name, reasons in first.items()
+    } == {
+        "P0": [("unlinked", "people", "p0", "tess")],
+        "Zoe": [("unlinked", "people", "zoe", "tess")],
+    }
+    assert first["P0"][0].since is not None
+
+
+def test_an_unlinked_record_that_is_tied_again_is_told_as_it_stands(desk: Desk) -> None:
+    desk.mapping(KEEP)
+    desk.sync(people(8))
+    desk.undo(unlink(desk, "p0"))
+    assert unsourced(desk) == {}
+    desk.sync(people(7, first=1))
+    assert [one.code for one in why(desk, "P0")] == ["gone"]
 
 
 def test_a_user_whose_record_was_taken_away_is_told_with_who_took_it(desk: Desk) -> None:
