@@ -45,7 +45,7 @@ def explain(
 def _explained(
     engine: Engine, reference: str, kind: Kind | None, client: UUID | None
 ) -> Explanation:
-    from syncd.store import answers_explain, answers_runs
+    from syncd.store import answers_explain, answers_review, answers_runs
 
     database = engine.database
     found = Explanation()
@@ -54,9 +54,12 @@ def _explained(
         _add_entity(engine, meant, found)
     else:
         found.sources = answers_explain.sources_named(database, reference)
-    keys = {reference, *(source.key for source in found.sources)}
+    named = answers_review.named(database, answers_review.Wanted(key=reference))
+    keys = {source.key for source in found.sources} | {record.key for record in named}
     found.aside = [
-        one for key in sorted(keys) for one in answers_runs.quarantine(database, key=key, limit=0)
+        one
+        for key in sorted({reference, *keys})
+        for one in answers_runs.quarantine(database, key=key, limit=0)
     ]
     for one in found.aside:
         place = (one.connection, one.stream, one.key)

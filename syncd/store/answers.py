@@ -7,7 +7,7 @@ references and postal addresses; a user is found by the address of their site to
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -260,6 +260,13 @@ def in_order(
 
 
 # -- the one that is meant -------------------------------------------------------------------------
+
+
+def under_key(find: Callable[[str], list[L]], key: str) -> list[L]:
+    """What `find` has under a record's key as somebody typed it; if nothing has exactly that one,
+    under its folded form, in which spreadsheets' keys are kept.
+    """
+    return find(key) or find(fold(key))
 
 
 def referred(

@@ -14,7 +14,7 @@ from syncd.changes import LinkState
 from syncd.entities import Entity, Kind
 from syncd.records import Identity
 from syncd.store import tables as t
-from syncd.store.answers import labels
+from syncd.store.answers import labels, under_key
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
 
@@ -102,8 +102,8 @@ def sources_of(database: Database, entity: UUID) -> list[Source]:
 
 
 def sources_named(database: Database, key: str) -> list[Source]:
-    """Every linked record whose key is exactly this."""
-    return _sources(database, t.link.c.key == key)
+    """Every linked record with this key."""
+    return under_key(lambda exact: _sources(database, t.link.c.key == exact), key)
 
 
 def _sources(database: Database, where: sa.ColumnElement[bool]) -> list[Source]:

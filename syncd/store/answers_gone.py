@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from syncd.changes import LinkState
 from syncd.entities import Kind
 from syncd.store import bulk
 from syncd.store import tables as t
-from syncd.store.answers import Found, as_id, labels
+from syncd.store.answers import Found, as_id, labels, under_key
 from syncd.store.database import Database
 from syncd.store.ties import LIVING
 from syncd.store.types import Id
@@ -82,7 +83,7 @@ def gone_by_key(
     """
     given = as_id(key)
 
-    def look(conn: Connection) -> list[tuple[Kind, UUID]]:
+    def exactly(conn: Connection, key: str) -> list[tuple[Kind, UUID]]:
         found = []
         for kind in (Kind.CLIENT, Kind.SITE):
             meant = [t.link.c.key == key]
@@ -92,7 +93,7 @@ def gone_by_key(
             found += [(kind, row[0]) for row in conn.execute(query)]
         return found
 
-    return database.query(look)
+    return database.query(lambda conn: under_key(partial(exactly, conn), key))
 
 
 def active_users(database: Database, kind: Kind, place: UUID) -> int:

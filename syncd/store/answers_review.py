@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ from syncd.changes import LinkState
 from syncd.entities import Kind
 from syncd.store import bulk, said
 from syncd.store import tables as t
+from syncd.store.answers import under_key
 from syncd.store.database import Database
 from syncd.store.said import Standing
 
@@ -126,12 +127,16 @@ def named(database: Database, wanted: Wanted) -> list[Record]:
     """Every record with a key that is in quarantine, linked, or that a person spoke about."""
     assert wanted.key is not None
     tables = (t.quarantine, t.link, t.decision)
-    places = [
-        _narrowed(sa.select(table.c.partition_id, table.c.stream, table.c.key), table, wanted)
-        for table in tables
-    ]
-    query = sa.union(*places)
-    return database.query(lambda conn: _records(database, conn, query))
+
+    def exactly(key: str) -> list[Record]:
+        this = replace(wanted, key=key)
+        places = [
+            _narrowed(sa.select(table.c.partition_id, table.c.stream, table.c.key), table, this)
+            for table in tables
+        ]
+        return database.query(lambda conn: _records(database, conn, sa.union(*places)))
+
+    return under_key(exactly, wanted.key)
 
 
 def again(database: Database, records: Sequence[Record]) -> list[Record]:

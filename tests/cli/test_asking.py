@@ -165,6 +165,13 @@ def test_explain_answers_for_records_that_are_not_kept(synced: Program) -> None:
     assert '"perhaps"' in quarantined
 
 
+def test_explain_takes_a_key_in_any_spelling_and_prefers_the_exact_one(synced: Program) -> None:
+    assert "people people robby.robot" in synced("explain", "Robby.ROBOT").out
+    told = synced("explain", " Bad").out
+    assert "in quarantine: people people bad: bad_value" in told
+    assert told.count("in quarantine") == 1
+
+
 def test_explain_of_an_unknown_name_ends_with_64_and_what_is_near(synced: Program) -> None:
     answer = synced("explain", "ferrer")
     assert answer.code == 64

@@ -164,7 +164,7 @@ def test_review_lists_what_no_source_has_any_more_and_what_to_type(gone: Program
     kept = re.search(r"keep it: (syncd review keep .+)", told)
     assert kept
     assert kept[1].split()[-1].strip("'") == key
-    assert gone("review", "keep", key).code == 0
+    assert gone("review", "keep", key.upper()).code == 0
     assert [one["label"] for one in gone("review", "--json").json["gone"]] == ["Rye (Umbra)"]
     assert gone("review", "keep", key).code == 64
 

@@ -63,6 +63,15 @@ def test_the_queue_can_be_narrowed(waiting: Program, options: list[str], keys: l
     assert ("nothing waits" in waiting("review", *options).err) is not bool(keys)
 
 
+def test_a_key_is_found_as_the_sheet_spells_it(waiting: Program) -> None:
+    assert waiting("review", "unlink", "Ada.Byron").code == 0
+    assert waiting("review", "create", "NINA").code == 0
+    assert [entry["key"] for entry in waiting("review", "--json").json["quarantine"]] == [
+        "ada.byron",
+        "bad",
+    ]
+
+
 def test_a_stream_that_there_is_not_ends_with_64(waiting: Program) -> None:
     assert waiting("review", "--stream", "persons").code == 64
 
