@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from syncd.store.answers_likely import Hint
     from syncd.store.answers_review import Wanted
     from syncd.store.holds import HoldRow
+    from syncd.store.said import Standing
     from syncd.sync.engine import Engine
     from syncd.sync.suggesting import Entry, Offer
 
@@ -110,6 +111,8 @@ def _say_entry(entry: Entry) -> None:
     say(f"{aside.code}  {plain(record.key)}  ({record.stream} of {record.connection})")
     about = f" ({', '.join(aside.fields)})" if any(aside.fields) else ""
     say(f"    {plain(aside.message)}{about}")
+    if record.standing:
+        say(f"    decided: {_decided(entry, record.standing)}")
     for number, offer in enumerate(entry.offers):
         say(f"    {'         ' if number else 'perhaps: '}{_offered(offer)}")
     if repair := advice(aside.code):
@@ -118,6 +121,16 @@ def _say_entry(entry: Entry) -> None:
     for line in _command_lines(_commands(entry)):
         say(f"    {line}")
     say()
+
+
+def _decided(entry: Entry, standing: Standing) -> str:
+    """What a person said already of a record that still waits."""
+    from syncd.mapping.words import VOID
+
+    word, aside = standing.word, entry.record.aside
+    what = f"{word.verdict} to {plain(entry.named)}" if entry.named else word.verdict
+    when = "" if aside and aside.code == VOID else "; done as soon as nothing else is in its way"
+    return f"{what}, said by {plain(word.actor)} on {plain(standing.at)}{when}"
 
 
 def _offered(offer: Offer) -> str:
@@ -140,11 +153,16 @@ def _commands(entry: Entry) -> dict[str, str]:
     homeless = record.kind is not Kind.CLIENT and aside and aside.code == "unknown_client"
     if aside and aside.code in MATCHING and not homeless:
         made["create"] = f"syncd review create {key}"
-    return {**made, "ignore": f"syncd review ignore {key}"}
+    made["ignore"] = f"syncd review ignore {key}"
+    if record.standing:
+        made["forget"] = f"syncd review forget {key}"
+    return made
 
 
 def _command_lines(commands: dict[str, str]) -> Iterator[str]:
-    meanings = {"link": "link it: ", "create": "a new one:", "ignore": "ignore it:"}
+    meanings = {
+        "link": "link it: ", "create": "a new one:", "ignore": "ignore it:", "forget": "undecided:"
+    }  # fmt: skip
     for verb, command in commands.items():
         yield f"{meanings[verb]:<11}{command}"
 
@@ -174,10 +192,19 @@ def _entry_data(entry: Entry) -> dict[str, Any]:
         "run": aside.run,
         "repair": advice(aside.code),
         "client": entry.client,
+        "decided": _decided_data(entry),
         "rivals": [one.label for one in entry.offers],
         "suggestions": entry.offers,
         "commands": _commands(entry),
     }
+
+
+def _decided_data(entry: Entry) -> dict[str, Any] | None:
+    standing = entry.record.standing
+    if standing is None:
+        return None
+    told = {**standing.word._asdict(), "label": entry.named}
+    return {**told, "at": standing.at, "run": standing.run}
 
 
 # -- filters ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from syncd import keys
+from syncd.changes import NOBODY
 from syncd.entities import Kind
 from syncd.mapping.fields import Mapped, RecordRejected, Rules
 from syncd.mapping.suggest import Index, Sought, Suggestion, told
@@ -54,11 +55,14 @@ class Offer(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A record that waits, the client that it would belong to, and whom it may be."""
+    """A record that waits, the client that it would belong to, and whom it may be; `named`: whom the
+    word names that stands about it already.
+    """
 
     record: Record
     client: UUID | None
     offers: list[Offer]
+    named: str | None = None
 
     def best(self) -> tuple[Offer | None, str]:
         """The one suggestion that a shared key proves; without one, why not."""
@@ -277,7 +281,8 @@ class Adviser:
         ids: dict[tuple[str, str], set[UUID]] = defaultdict(set)
         for record, some in found.items():
             ids[record.connection, record.stream] |= {one.entity for one in some}
-        everybody = {one for some in ids.values() for one in some}
+        words = {record: _named_by(record) for record in found}
+        everybody = {one for some in ids.values() for one in some} | {*words.values()}
 
         def look(conn: Transaction) -> tuple[dict[UUID, str], dict[tuple[str, str], _Ties]]:
             ties = {
@@ -299,12 +304,18 @@ class Adviser:
                     for one in some
                     if one.entity in labels
                 ],
+                labels.get(words[record]),
             )
             for record, some in found.items()
         ]  # fmt: skip
 
 
 _Ties = dict[UUID, str]
+
+
+def _named_by(record: Record) -> UUID:
+    """Whom a person's word names that stands about the record."""
+    return (record.standing and record.standing.word.entity) or NOBODY
 
 
 def _mapped(rules: Rules, parsed: Parsed | Reject) -> Mapped | None:

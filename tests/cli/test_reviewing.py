@@ -179,6 +179,26 @@ def test_a_word_that_waits_for_its_record_ends_with_3(waiting: Program) -> None:
     assert "still waits  bad: cannot understand" in answer.out
 
 
+def test_the_queue_tells_what_a_person_said_already_of_a_record_that_waits(
+    waiting: Program,
+) -> None:
+    undecided = waiting("review", "--code", "bad_value")
+    assert "decided" not in undecided.out
+    waiting("review", "link", "bad", "Nina Hall", "--reason", "same badge")
+
+    told = waiting("review", "--code", "bad_value").out
+    assert "    decided: link to Nina Hall <nina@acme.example> (Acme), said by tess on 2" in told
+    assert "; done as soon as nothing else is in its way\n" in told
+    bad, nina = waiting("review", "--json").json["quarantine"]
+    said = bad["decided"]
+    assert (said["verdict"], said["actor"], said["reason"]) == ("link", "tess", "same badge")
+    assert said["label"].startswith("Nina Hall")
+    assert nina["decided"] is None
+
+    assert waiting(*bad["commands"]["forget"].split()[1:]).code == 0
+    assert waiting("review", "--code", "bad_value").out == undecided.out
+
+
 def test_a_re_created_account_is_shown_until_it_is_dismissed(program: Program) -> None:
     program.write(
         "mappings/people.toml",
