@@ -6,6 +6,7 @@ _ADVICE = {
     "ambiguous_client": "let one client on the desk have this key, or match by a more telling one",
     "ambiguous_site": "let one site of the client have this key, or match by a more telling one",
     "ambiguous_user": "let one user of the client have this key, or match by a more telling one",
+    "bad_key": "shorten or correct it in the source; a sheet's client and site names are keys",
     "bad_value": "correct this field in the source",
     "decision_void": "say anew what becomes of it: syncd review link, create or ignore",
     "duplicate_key": "leave one row for each key in the source, or choose a key that is unique",

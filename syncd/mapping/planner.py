@@ -19,7 +19,7 @@ from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.mapping.words import heed, leave_out_ignored
 from syncd.records import Location, Organization, Person, Record, Reject
-from syncd.text import usable_key
+from syncd.text import LONGEST_KEY, usable_key
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 
@@ -99,8 +99,7 @@ class Planner:
         page: Page,
     ) -> Candidate | None:
         if not _references_are_usable(record, is_own):
-            message = "the keys that it names hold what no database can keep"
-            self._reject(stream, item, Reject(item.key, "bad_key", message), page)
+            self._reject(stream, item, _bad_key(item.key, record), page)
             return None
         try:
             mapped = self.context.rules.said(record)
@@ -145,6 +144,23 @@ def _references_are_usable(record: Record, is_own: bool) -> bool:
         usable = usable and _is_usable(record.organization) and _is_usable(record.location)
         return usable and all(usable_key(part) for one in record.identities for part in one)
     return usable
+
+
+def _bad_key(key: str, record: Record) -> Reject:
+    """Which key of a record that names an unusable one cannot be looked up, and why."""
+    named: list[tuple[str, str | None]] = [("key", record.key)]
+    if isinstance(record, Location):
+        named.append(("organization", record.organization))
+    elif isinstance(record, Person):
+        named.append(("organization", record.organization or None))
+        named.append(("location", record.location or None))
+        named += [("identities", part) for one in record.identities for part in one]
+    field, text = next((at, it) for at, it in named if it is not None and not usable_key(it))
+    why = "is blank" if not text else "holds what no database can keep"
+    if len(text) > LONGEST_KEY:
+        why = f"is longer than {LONGEST_KEY} characters"
+    what = {"key": "its key", "identities": "an identity"}.get(field, f"the key of its {field}")
+    return Reject(key, "bad_key", f"{what} {why}", (field,))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -55,8 +55,8 @@ class Offer(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A record that waits, the client that it would belong to, and whom it may be; `named`: whom the
-    word names that stands about it already.
+    """A record that waits, the client that it would belong to, and whom it may be. `named`: whom
+    the word names that stands about it already.
     """
 
     record: Record

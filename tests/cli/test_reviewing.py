@@ -63,6 +63,17 @@ def test_the_queue_can_be_narrowed(waiting: Program, options: list[str], keys: l
     assert ("nothing waits" in waiting("review", *options).err) is not bool(keys)
 
 
+def test_people_of_a_client_with_an_endless_name_are_told_which_cell_to_shorten(
+    program: Program,
+) -> None:
+    program.drop(["9", "Zed", "zed@x.example", "Client " + "x" * 400, "Bath", "", "no"])
+    assert program("sync").code == 3
+    told = program("review").out
+    assert "bad_key  9  (people of people)" in told
+    assert "the key of its organization is longer than 400 characters (organization)" in told
+    assert "repair: shorten or correct it in the source; a sheet's client and site names" in told
+
+
 def test_a_key_is_found_as_the_sheet_spells_it(waiting: Program) -> None:
     assert waiting("review", "unlink", "Ada.Byron").code == 0
     assert waiting("review", "create", "NINA").code == 0

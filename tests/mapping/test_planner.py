@@ -181,6 +181,39 @@ def test_who_cannot_be_kept_is_set_aside_with_a_reason(
     assert [change.after["name"] for change in out.changes] == ["Bob"]
 
 
+@pytest.mark.parametrize(
+    ("person", "field", "message"),
+    [
+        (
+            who("Ada", organization="x" * 401),
+            "organization",
+            "the key of its organization is longer than 400 characters",
+        ),
+        (
+            who("Ada", location="acme|" + "x" * 400),
+            "location",
+            "the key of its location is longer than 400 characters",
+        ),
+        (
+            who("Ada", organization="ac\x00me"),
+            "organization",
+            "the key of its organization holds what no database can keep",
+        ),
+        (
+            who("Ada", identities=[["", "b1"]], organization=None),
+            "identities",
+            "an identity is blank",
+        ),
+    ],
+)
+def test_a_key_that_cannot_be_kept_is_named(
+    world: FakeFacts, acme: UUID, main: UUID, person: Person, field: str, message: str
+) -> None:
+    (aside,) = Bench(world).people(person).quarantined
+
+    assert (aside.code, aside.message, aside.fields) == ("bad_key", message, (field,))
+
+
 def test_an_ambiguous_person_is_set_aside_with_the_rivals(
     world: FakeFacts, acme: UUID, main: UUID
 ) -> None:
