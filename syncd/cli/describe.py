@@ -239,6 +239,8 @@ def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
     before, after = (side.get(OVERRIDES) or {} for side in (change.before, change.after))
     for name in _names(before, after):
         was, word = before.get(name), after.get(name)
+        if was == word:
+            continue
         if name == "identities":  # that they are not to change says enough
             yield f"{name} set by hand", was is not None, word is not None
         elif (was, word) in ((None, ""), ("", None)):  # both would read as empty

@@ -110,3 +110,18 @@ def test_an_undo_says_that_the_connection_is_paused_only_where_it_is(busy: Progr
     assert answer.code == 0
     assert "paused" not in answer.err
     assert "people is paused now" in busy("undo", "2").err
+
+
+def test_an_undo_of_an_edit_tells_of_no_word_that_was_released_already(program: Program) -> None:
+    program("sync")
+    program("users", "set", "Ada Byron", "title=Boss", "phone=+442079460018")
+    program("users", "release", "Ada Byron", "title")
+
+    told = program("undo", "2").out
+    assert 'job_title: "Boss" -> (empty)' in told
+    assert 'phone set by hand: "+442079460018" -> (empty)' in told
+    assert "job_title set by hand" not in told
+    assert "job_title set by hand" not in program("changes", "--run", "4").out
+
+    program("undo", "4")
+    assert '"Boss"  set by hand' not in program("explain", "Ada Byron").out

@@ -65,7 +65,7 @@ class Target:
         locks.take(self.database, conn, changes, page.body, careful=self.careful)
         spoken_of, edited = self._news_of(page.body.links, facts)
         stored = _stored(self.database, conn, changes)
-        trimmed, broken = self._broken(changes, stored)
+        trimmed, broken, retold = self._broken(changes, stored)
         broken |= check.overheard(changes, spoken_of)
         broken |= self._overtaken(conn, changes, page.body)
         broken |= words.overtaken(self.database, conn, self.partition, changes)
@@ -94,6 +94,7 @@ class Target:
         self._mark_stale(conn, page.first_seq, stale)
         self._mark_trimmed(conn, page.first_seq, changes, trimmed, "partly")
         self._mark_trimmed(conn, page.first_seq, changes, shortened, None)
+        self._retell(conn, page.first_seq, changes, retold)
         reach("apply.batch.written")
         return len(stale) + len(trimmed)
 
@@ -134,20 +135,23 @@ class Target:
 
     def _broken(
         self, changes: Sequence[Change], stored: dict[UUID, Entity]
-    ) -> tuple[dict[int, str], dict[int, str]]:
+    ) -> tuple[dict[int, str], dict[int, str], set[int]]:
         """Places of undoing changes that were trimmed, and of changes that do not fit, each with
-        why. Each of several changes of one entity is compared with what those before it leave.
+        why; and of those that say now what they take back in fact. Each of several changes of one
+        entity is compared with what those before it leave.
         """
         trimmed: dict[int, str] = {}
         broken: dict[int, str] = {}
+        retold: set[int] = set()
         here, turns = dict(stored), check.in_turn(changes)
         for turn in turns:
             trimmed |= check.trim_undoing(turn, here, self.connection)
             broken |= check.broken_updates(turn, here, self.connection)
+            retold.update(check.retold(turn, here, broken))
             for place, one in enumerate(turn if len(turns) > 1 else ()):
                 if place not in broken and one.entity in here and one.action is not Action.DECIDE:
                     here[one.entity] = in_force(here[one.entity], one.after, self.connection)
-        return trimmed, broken
+        return trimmed, broken, retold
 
     def _overtaken(self, conn: Connection, changes: Sequence[Change], body: Body) -> dict[int, str]:
         """Places of changes that others overtook who merged or retired somebody; links that were
@@ -221,6 +225,17 @@ class Target:
                 sa.update(t.change)
                 .where(c.step_id == self.step, c.seq == first + place)
                 .values(outcome=outcome, reason=reason, before=one.before, after=one.after)
+            )
+
+    def _retell(
+        self, conn: Connection, first: int, changes: Sequence[Change], places: Collection[int]
+    ) -> None:
+        c = t.change.c
+        for place in places:
+            conn.execute(
+                sa.update(t.change)
+                .where(c.step_id == self.step, c.seq == first + place)
+                .values(before=changes[place].before)
             )
 
     # -- entities ----------------------------------------------------------------------------------

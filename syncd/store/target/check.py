@@ -114,6 +114,26 @@ def trim_undoing(
     return trimmed
 
 
+def retold(
+    changes: Sequence[Change], stored: dict[UUID, Entity], broken: Collection[int]
+) -> list[int]:
+    """Let undoing changes that fit say which words by hand there are before them; places of those
+    that said others: such a word was released since.
+    """
+    found = []
+    for place, change in enumerate(changes):
+        if change.rule != UNDO or place in broken:
+            continue
+        entity, said = stored.get(change.entity), change.before.get(OVERRIDES)
+        if entity is None or not said:
+            continue
+        there = {name: entity.overrides.get(name) for name in said}
+        if there != said:
+            change.before[OVERRIDES] = there
+            found.append(place)
+    return found
+
+
 def differing(change: Change, entity: Entity, connection: str) -> list[str]:
     """Fields of which the entity is not as it was when the change was decided. `connection`: whose
     run an undoing change takes back.
