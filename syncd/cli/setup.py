@@ -36,6 +36,9 @@ TEMPLATES = (
 )
 """What `init` writes; a wheel holds them as package data, a source tree as config/."""
 
+NOT_CONFIGURED = "not configured"
+"""Instead of the state of a connection whose file is gone."""
+
 connections = typer.Typer(cls=Searchable, help="List connections; pause, resume or retire one.")
 Connection = Annotated[str, typer.Argument(metavar="CONNECTION")]
 
@@ -201,15 +204,25 @@ def list_connections(context: typer.Context, *, json: AsJson = False) -> None:
         return
     headings = ("name", "connector", "state", "last_run", "last_state", "last_at", "quarantined")
     cells = [
-        [*(line[heading] for heading in headings), _told(line["partitions"])] for line in lines
+        [*({**line, "state": _state(line)}[one] for one in headings), _told(line["partitions"])]
+        for line in lines
     ]
     table((*headings, "partitions"), cells)
     for line in lines:
         if line["state"] in ("paused", "retired"):
             talk(f"{line['name']} is {line['state']}: {line['reason']}")
+        if _state(line) == NOT_CONFIGURED:
+            how = f"if it is gone for good: syncd connections retire {line['name']}"
+            talk(f"{line['name']} is not configured any more, so nobody reads it; {how}")
         if line["partitions"].get("unlisted"):
             how = f"syncd connections partitions {line['name']}"
             talk(f"{line['name']} has partitions that are not listed any more: {how}")
+
+
+def _state(line: Mapping[str, Any]) -> str:
+    """What a person should know first: whatever the state, nobody reads it without its file."""
+    known = line["configured"] or line["state"] == "retired"
+    return str(line["state"]) if known else NOT_CONFIGURED
 
 
 def _told(partitions: Mapping[str, int]) -> str:

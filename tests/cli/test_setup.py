@@ -65,6 +65,25 @@ def test_check_tells_of_a_broken_mapping_that_stops_no_other_command(program: Pr
     assert program("plan").code == 0
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_a_connection_whose_file_is_gone_is_listed_as_not_configured(program: Program) -> None:
+    program("sync")
+    assert "people  csv        active" in program("connections").out
+    (program.folder / "connections" / "people.toml").unlink()
+
+    answer = program("connections")
+    assert "active" not in answer.out
+    assert "people  csv        not configured" in answer.out
+    assert "people is not configured any more" in answer.err
+    assert program("connections", "--json").json["connections"][0]["configured"] is False
+
+    assert program("connections", "retire", "people").code == 6
+    assert program("approve", "1").code == 0
+    answer = program("connections")
+    assert "not configured" not in answer.out + answer.err
+    assert "people is retired" in answer.err
+
+
 def test_the_demo_works_and_works_again(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "syncd.demo"]
     for _ in range(2):
