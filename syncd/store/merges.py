@@ -70,6 +70,30 @@ def dwellers(
         page = [Dweller(*row) for row in conn.execute(query.where(c.id > page[-1].user))]
 
 
+def belongings(conn: Connection, kind: Kind, one: UUID, into: UUID) -> dict[str, int]:
+    """How much would go with an entity that is merged into another, by the names under which the
+    ledger tells afterwards what did.
+    """
+    counted = {"links": _count(conn, t.link, t.link.c.entity_id == one)}
+    if kind is Kind.USER:
+        counted["identities"] = _count(conn, t.identity, t.identity.c.user_id == one)
+    elif kind is Kind.CLIENT:
+        for name, table, same in (
+            ("pools", t.license_pool, ("provider", "sku")),
+            ("subscriptions", t.subscription, ("provider", "reference")),
+        ):
+            theirs = table.alias()
+            twin = (table.c[column] == theirs.c[column] for column in same)
+            stays = sa.exists().where(theirs.c.client_id == into, *twin)
+            counted[name] = _count(conn, table, table.c.client_id == one, ~stays)
+    return counted
+
+
+def _count(conn: Connection, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(table).where(*where)
+    return int(conn.execute(query).scalar_one())
+
+
 def rivals(conn: Connection, kept: UUID, gone: UUID, most: int) -> list[Rivals]:
     """Pairs of users of two clients that share a unique key; so many at most, each pair once."""
     ours, theirs = t.user.alias("ours"), t.user.alias("theirs")

@@ -176,7 +176,8 @@ class _Planner:
             page.change(_change(kept, _action(diff), reason, diff))
         for one in gone:
             before = {"retired": False}
-            after = {"retired": True, MERGED: {"into": kept.id.hex}}
+            goes = merges.belongings(self.conn, one.kind, one.id, kept.id)
+            after = {"retired": True, MERGED: {"into": kept.id.hex, **goes}}
             reason = self._because(f"it was merged into {label(kept)}")
             page.change(_change(one, Action.MERGE, reason, Difference(before, after)))
 

@@ -77,6 +77,7 @@ def test_a_dry_run_shows_a_merge_and_changes_nothing(synced: Program) -> None:
 
     assert answer.code == 0
     assert "it was merged into Ada Byron" in answer.out
+    assert "records: 1 -> 0" in answer.out
     assert "nothing was changed" in answer.err
     assert synced("db", "dump").out == before
 

@@ -1,0 +1,68 @@
+"""What is told of a merge: beforehand as afterwards, and which is which of two of one name."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from syncd.cli import describe
+from syncd.entities import Kind, new_id
+from syncd.store import answers_runs
+from syncd.store import tables as t
+from tests.stories import licenses
+from tests.stories.desk import Desk
+from tests.stories.source import Source, who
+
+
+@pytest.fixture
+def offices(desk: Desk, source: Source) -> Desk:
+    """Two clients with a site, users, pools and subscriptions each; of these they share one."""
+    source.people = [
+        who("Ada", identities=[["iss", "a1"]]),
+        who("Bob", identities=[["iss", "b1"], ["iss", "b2"]]),
+        who("Cy", organization="bolt"),
+    ]
+    desk.sync()
+    for client in ("Acme", "Bolt"):
+        for sku in ("E3", *(("P1", "P2") if client == "Bolt" else ())):
+            licenses.pool(desk, sku, client)
+            subscribe(desk, client, sku)
+    return desk
+
+
+def subscribe(desk: Desk, client: str, reference: str) -> None:
+    row = {"id": new_id(), "client_id": desk.client(client), "provider": "csp", "details": {}}
+    with desk.database.engine.begin() as conn:
+        conn.execute(sa.insert(t.subscription).values(**row, reference=reference))
+
+
+def told(desk: Desk, run: int) -> list[str]:
+    """All that is said of the changes of a run, without what the run itself is."""
+    changes = answers_runs.changes(desk.database, answers_runs.Asked(run=run, limit=0))
+    return [line.strip() for change in changes for line in describe.change_lines(change)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted"),
+    [
+        (Kind.USER, {"records: 1 -> 0", "identities: 2 -> 0"}),
+        (Kind.CLIENT, {"records: 1 -> 0", "pools: 2 -> 0", "subscriptions: 2 -> 0"}),
+    ],
+)
+def test_what_would_go_along_is_counted_beforehand_as_afterwards(
+    offices: Desk, kind: Kind, counted: set[str]
+) -> None:
+    kept, gone = pair(offices, kind)
+    before = told(offices, offices.merge(kept, gone, kind, look=True).run)
+    after = told(offices, offices.merge(kept, gone, kind).run)
+
+    assert before == after
+    assert counted <= {*before}
+
+
+def pair(desk: Desk, kind: Kind) -> tuple[UUID, UUID]:
+    if kind is Kind.USER:
+        return desk.user("Ada").id, desk.user("Bob").id
+    return desk.client("Acme"), desk.client("Bolt")
