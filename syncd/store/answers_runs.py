@@ -18,7 +18,7 @@ from syncd.store.answers import labels
 from syncd.store.answers_merged import with_absorbed
 from syncd.store.database import Database
 from syncd.store.draft import Draft
-from syncd.store.naming import names_of, with_names
+from syncd.store.naming import names_of, told_apart, with_names
 from syncd.store.undone import Place, TakenBack, parts_undone, taken_back, undo_steps
 
 _TELLING = (Action.DEACTIVATE, Action.MOVE, Action.RETIRE, Action.MISS, Action.REACTIVATE)
@@ -250,6 +250,7 @@ def _place(row: Any) -> Place:
 def _change_line(row: Any, names: dict[UUID, str], back: TakenBack) -> ChangeLine:
     values = row.after if row.action == Action.CREATE else {}
     label = names.get(row.entity_id) or str(values.get("name") or row.key or "?")
+    apart = told_apart(row.before, row.after, names)
     return ChangeLine(
         row.run,
         row.connection,
@@ -266,8 +267,8 @@ def _change_line(row: Any, names: dict[UUID, str], back: TakenBack) -> ChangeLin
         row.key,
         row.reason,
         row.rule,
-        with_names(row.before, names),
-        with_names(row.after, names),
+        with_names(row.before, apart),
+        with_names(row.after, apart),
     )
 
 

@@ -33,6 +33,34 @@ def with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]
     return told
 
 
+def told_apart(
+    before: dict[str, Any], after: dict[str, Any], names: dict[UUID, str]
+) -> dict[UUID, str]:
+    """The names, with what tells two apart where a change puts one in the place of another that is
+    called the same: of sites their clients, if these move as well; else the ids.
+    """
+    found = names
+    for sides in ((before, after), (before.get(OVERRIDES, {}), after.get(OVERRIDES, {}))):
+        clients = _different(_referred(sides, "client"), names)
+        for name in REFERRING:
+            ids = _referred(sides, name)
+            if len({*ids}) == 2 and not _different(ids, names):
+                marks = (name == "site" and clients) or ids
+                pairs = zip(ids, marks, strict=True)
+                found = {**found, **{one: f"{names[one]} ({mark})" for one, mark in pairs}}
+    return found
+
+
+def _referred(sides: Sequence[dict[str, Any]], name: str) -> list[UUID]:
+    return [UUID(hex=side[name]) for side in sides if side.get(name)]
+
+
+def _different(ids: Sequence[UUID], names: dict[UUID, str]) -> list[str]:
+    """What two are called; nothing where that is the same."""
+    called = [names.get(one, str(one)) for one in ids]
+    return called if len({*called}) == 2 else []
+
+
 def names_of(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[UUID, str]:
     """Names of all that the changes speak of, those included that a plan would only create."""
     ids: set[UUID] = set()

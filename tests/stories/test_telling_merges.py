@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from syncd.cli import describe
 from syncd.entities import Kind, new_id
 from syncd.store import answers_runs
 from syncd.store import tables as t
+from syncd.sync import editing
 from tests.stories import licenses
 from tests.stories.desk import Desk
 from tests.stories.source import Source, who
@@ -66,3 +68,22 @@ def pair(desk: Desk, kind: Kind) -> tuple[UUID, UUID]:
     if kind is Kind.USER:
         return desk.user("Ada").id, desk.user("Bob").id
     return desk.client("Acme"), desk.client("Bolt")
+
+
+def test_two_of_one_name_are_told_apart_where_one_takes_the_place_of_the_other(
+    offices: Desk,
+) -> None:
+    kept, gone = pair(offices, Kind.CLIENT)
+    editing.set_values(offices.engine, Kind.CLIENT, gone, {"name": "Acme"}, "boss")
+
+    lines = told(offices, offices.merge(kept, gone, Kind.CLIENT).run)
+
+    assert f'client: "Acme ({gone})" -> "Acme ({kept})"' in lines
+    assert re.search(r'site: "Main \([0-9a-f-]{36}\)" -> "Main \([0-9a-f-]{36}\)"', str(lines))
+    assert any(line.startswith("move user  Cy <cy@bolt.example>, Acme: ") for line in lines)
+
+
+def test_two_of_different_names_are_told_by_these_and_their_sites_too(offices: Desk) -> None:
+    lines = told(offices, offices.merge(*pair(offices, Kind.CLIENT), Kind.CLIENT).run)
+    assert 'client: "Bolt" -> "Acme"' in lines
+    assert 'site: "Main (Bolt)" -> "Main (Acme)"' in lines
