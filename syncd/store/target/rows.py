@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import filterfalse
 from operator import itemgetter
 from typing import Any
@@ -19,13 +19,14 @@ _REFERENCES: dict[Kind, tuple[str, ...]] = {
     Kind.SITE: ("client_id", "role"),
     Kind.USER: ("client_id", "site_id"),
 }
+_KEY = "key_"
 _TAIL = ("custom", "provenance", "overrides", "retired")
 
 COLUMNS: dict[Kind, tuple[str, ...]] = {
     kind: (
         *_REFERENCES[kind],
         *FIELDS[kind],
-        *(f"key_{name}" for name in KEY_FIELDS[kind]),
+        *(_KEY + name for name in KEY_FIELDS[kind]),
         *_TAIL,
     )
     for kind in Kind
@@ -45,7 +46,7 @@ def created(change: Change, connection: str, *, packed: bool) -> list[Any]:
         _packed(site) if site and packed else site,
         after,
         _all_owned_by(connection),
-        after.get(OVERRIDES) or None,
+        after.get(OVERRIDES, {}),
         change.keys,
     )
     return [entity, *row]
@@ -66,25 +67,6 @@ def _packed(text: str) -> bytes:
 @lru_cache(maxsize=64)
 def _all_owned_by(connection: str) -> str:
     return json_text({"*": connection})
-
-
-def of(entity: Entity, *, keys_too: bool = True) -> list[Any]:
-    """The row of a stored entity, without its id; without its keys, which take the most time, where
-    nobody wants them.
-    """
-    return _row(
-        entity.kind,
-        entity.client,
-        entity.site,
-        entity.values,
-        json_text(entity.provenance),
-        entity.overrides or None,
-        None if keys_too else _NO_KEYS,
-        entity.retired,
-    )
-
-
-_NO_KEYS: dict[str, str] = {}
 
 
 def is_plain(change: Change) -> bool:
@@ -117,19 +99,36 @@ def updated(
     as bytes, or as text. In the order of the ids, so that each page of the table is visited once.
     """
     columns: set[str] = set().union(*map(touched, changes))
-    places = [at for at, name in enumerate(COLUMNS[kind]) if name in columns]
-    keys_too = any(name.startswith("key_") for name in columns)
-    made = []
-    for entity in entities:
-        row = of(entity, keys_too=keys_too)
-        values = [row[at] for at in places]
-        made.append([*map(partial(_driven, packed), values), _plain(entity.id, packed)])
+    fields = [name for name in FIELDS[kind] if name in columns]
+    others = [name for name in COLUMNS[kind] if name in columns and name not in FIELDS[kind]]
+    cells = [_cell(kind, name, packed) for name in others]
+    made = [
+        [*map(one.values.get, fields), *[cell(one) for cell in cells], _plain(one.id, packed)]
+        for one in entities
+    ]
     made.sort(key=itemgetter(-1))
-    return tuple(COLUMNS[kind][at] for at in places), made
+    return (*fields, *others), made
 
 
-def _driven(packed: bool, value: Any) -> Any:
-    return _plain(value, packed) if isinstance(value, UUID) else value
+def _cell(kind: Kind, column: str, packed: bool) -> Callable[[Entity], Any]:
+    """What makes the value of a column that is none of the entity's plain fields."""
+    if column.startswith(_KEY):
+        field = column.removeprefix(_KEY)
+        return lambda one: keys.key(kind, field, one.values.get(field)) or None
+    made: dict[str, Callable[[Entity], Any]] = {
+        "client_id": lambda one: _plain(one.client, packed),
+        "site_id": lambda one: _plain(one.site, packed),
+        "role": lambda one: one.values.get("role"),
+        "custom": lambda one: _text(_custom(one.values)),
+        "provenance": lambda one: json_text(one.provenance),
+        "overrides": lambda one: _text(one.overrides),
+        "retired": lambda one: one.retired,
+    }
+    return made[column]
+
+
+def _text(told: dict[str, Any]) -> str | None:
+    return json_text(told) if told else None
 
 
 def touched(change: Change) -> set[str]:
@@ -140,7 +139,7 @@ def touched(change: Change) -> set[str]:
             continue
         columns.add(_COLUMN_OF.get(name, "custom" if name.startswith(CUSTOM) else name))
         if name in KEY_FIELDS[change.kind]:
-            columns.add(f"key_{name}")
+            columns.add(_KEY + name)
     return columns
 
 
@@ -153,9 +152,8 @@ def _row(
     site: UUID | bytes | str | None,
     values: dict[str, Any],
     provenance: str,
-    overrides: dict[str, Any] | None,
+    overrides: dict[str, Any],
     known: dict[str, str] | None,
-    retired: bool = False,
 ) -> list[Any]:
     row: list[Any] = []
     if kind is Kind.USER:
@@ -165,13 +163,7 @@ def _row(
     row += map(values.get, _FIELD_NAMES[kind])
     found = keys.keys(kind, values) if known is None else known
     row += map(found.get, KEY_FIELDS[kind])
-    custom = _custom(values)
-    row += (
-        json_text(custom) if custom else None,
-        provenance,
-        json_text(overrides) if overrides else None,
-        retired,
-    )
+    row += (_text(_custom(values)), provenance, _text(overrides), False)
     return row
 
 
