@@ -141,10 +141,10 @@ def of_others(
         return {}
     here = Counter(one.entity for one in tied if one.partition == work.partition)
     work.so_far.shared |= {entity for entity, count in here.items() if count > 1}
-    mine = {(work.partition, stream, key) for stream, key in own}
+    mine = set(own)
     found: dict[UUID, list[Contribution]] = defaultdict(list)
     for one in tied:
-        if (one.partition, one.stream, one.key) not in mine:
+        if one.partition != work.partition or (one.stream, one.key) not in mine:
             tie, said = work.so_far.heard(one)
             found[one.entity].append(said or _of(work.speakers(one.connection), tie))
     return found

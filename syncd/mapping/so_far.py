@@ -51,6 +51,8 @@ class SoFar:
 
     def heard(self, tie: Tied) -> tuple[Tied, Contribution | None]:
         """A record's link, and what the record says if this plan knows that already."""
+        if not self.turned:  # most plans, all the time
+            return tie, None
         place = (tie.partition, tie.stream, tie.key)
         if turned := self.turned.get(place):
             tie = tie._replace(state=turned[0], note=turned[1])

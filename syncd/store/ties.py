@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,28 +30,6 @@ _TIES_SQL = (
     "and partition_id in (select id from partition where connection_id = {mark}) "
     "and stream = {mark} and entity_id"
 )
-
-
-class _LinkRow(NamedTuple):
-    """One row of it."""
-
-    entity: UUID
-    partition: int
-    stream: str
-    key: str
-    state: str
-    note: str
-    owner: str
-    digest: bytes | None
-    step: int
-
-    @property
-    def holder(self) -> tuple[str, str]:
-        """Stream and key of the item that the record is in."""
-        if not self.owner:
-            return self.stream, self.key
-        stream, _, key = self.owner.partition("/")
-        return stream, key
 
 
 class Turns(Protocol):
@@ -119,26 +97,26 @@ class Ties:
         """
         if self._is_alone():
             return []
-        rows = [_LinkRow(bulk.id_of(row[0]), *row[1:]) for row in self._tied_rows(kind, ids)]
-        names, silent = self._names({row.partition for row in rows}), self._silent(rows)
-        return [
+        rows = list(self._tied_rows(kind, ids))
+        names = self._names({row[1] for row in rows})
+        tied = [
             Tied(
-                row.entity,
-                names[row.partition],
-                row.partition,
-                row.stream,
-                row.key,
-                _STATES[row.state],
-                row.note,
-                row.holder,
-                row.digest,
-                silent.get((row.partition, row.stream, row.key), frozenset()),
+                bulk.id_of(entity),
+                names[partition],
+                partition,
+                stream,
+                key,
+                _STATES[state],
+                note,
+                _holder(owner) if owner else (stream, key),
+                digest,
             )
-            for row in rows
+            for entity, partition, stream, key, state, note, owner, digest, _ in rows
         ]
+        return self._hushed(tied, [row[-1] for row in rows])
 
     def _tied_rows(self, kind: Kind, ids: Collection[UUID]) -> Iterator[Any]:
-        """The driver's rows of telling links, as `_LinkRow` holds them."""
+        """The driver's rows of telling links."""
         among = ", ".join(f"'{state}'" for state in TELLING)
         elsewhere = "" if self._has_merged() else f" and partition_id <> {self.partition:d}"
         sql = f"{_TIED_SQL} where kind = '{kind}' and state in ({among}){elsewhere}"
@@ -151,14 +129,23 @@ class Ties:
             self._named = {row[0]: row[1] for row in self.conn.execute(query)}
         return self._named
 
-    def _silent(self, rows: Sequence[_LinkRow]) -> dict[Place, frozenset[str]]:
-        """The fields of records that were undone since their items came."""
+    def _hushed(self, tied: list[Tied], steps: Sequence[int]) -> list[Tied]:
+        """The same links with the fields that were undone since their items came. `steps`: which
+        wrote each of them.
+        """
         links = [
-            WrittenLink(row.partition, row.stream, row.key, row.entity, row.step)
-            for row in rows
-            if row.digest is None and row.state in LIVING
+            WrittenLink(one.partition, one.stream, one.key, one.entity, step)
+            for one, step in zip(tied, steps, strict=True)
+            if one.digest is None and one.state in LIVING
         ]
-        return taken_from_items(self.database, self.conn, links) if links else {}
+        silent = taken_from_items(self.database, self.conn, links) if links else {}
+        if not silent:
+            return tied
+        places = ((one.partition, one.stream, one.key) for one in tied)
+        return [
+            one._replace(silent=silent.get(place, frozenset()))
+            for one, place in zip(tied, places, strict=True)
+        ]
 
     def items(self, places: Collection[Place]) -> dict[Place, bytes]:
         """The items that are stored at these places (partition, stream, key)."""
@@ -231,6 +218,12 @@ class Ties:
             query = sa.select(t.merged.c.entity_id).limit(1)
             self._merged = self.conn.execute(query).first() is not None
         return self._merged
+
+
+def _holder(owner: str) -> tuple[str, str]:
+    """Stream and key of the item that holds another one's record."""
+    stream, _, key = owner.partition("/")
+    return stream, key
 
 
 def _by_stream(places: Iterable[Place]) -> dict[tuple[int, str], list[str]]:
