@@ -29,8 +29,7 @@ class Subject:
     identities: tuple[Identity, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """What correlation found. `rivals` are the other entities that answer to the same rule.
 
     `code`: the reason code of one that is ambiguous in a way of its own. `former`: who answered to
@@ -156,10 +155,13 @@ def _by_keys(
     planned = _planned(rule, wanted, stored, facts)
     hits = {}
     for at, want in wanted.items():
-        ids = [one for one in stored.get(want, []) if (one, want) not in planned.released]
-        ids += planned.gained.get(want, [])
+        ids = stored.get(want, [])
+        if planned.released:
+            ids = [one for one in ids if (one, want) not in planned.released]
+        if more := planned.gained.get(want):
+            ids = [*ids, *more]
         if ids:
-            hits[at] = sorted(set(ids))
+            hits[at] = sorted(set(ids)) if len(ids) > 1 else ids
     return hits
 
 
@@ -192,7 +194,7 @@ def _planned(
     changed = facts.planned_keys(held) if held else {}
     released = {
         (one, want)
-        for want, ids in stored.items()
+        for want, ids in (stored if changed else {}).items()
         for one in ids
         for name, value in zip(rule, want[1], strict=True)
         if changed.get((one, name), value) != value
