@@ -127,15 +127,15 @@ class Entity:
         return self.provenance.get(name) or self.provenance.get("*")
 
 
-_unknown = SafeUUID.unknown
-_put = object.__setattr__
+_new, _unknown = object.__new__, SafeUUID.unknown
+_put_number, _put_safety = (UUID.__dict__[name].__set__ for name in ("int", "is_safe"))
 
 
 def quick_uuid(number: int) -> UUID:
     """The UUID with this number, without the checks that take `UUID` most of its time."""
-    made = object.__new__(UUID)
-    _put(made, "int", number)
-    _put(made, "is_safe", _unknown)
+    made = _new(UUID)
+    _put_number(made, number)
+    _put_safety(made, _unknown)
     return made
 
 
