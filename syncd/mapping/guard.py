@@ -8,6 +8,9 @@ from typing import Protocol
 
 from syncd.changes import Overrun
 
+LEAVES_SCOPE = "out_of_scope"
+"""The guard of people whom no change tells: their rule may be to keep them."""
+
 
 class Limit(Protocol):
     """A count and a share; a plan may go up to the larger of the two."""
@@ -70,13 +73,15 @@ def overruns(
     partition_active: int,
     empty: bool,
     vanished: int = 0,
+    left_scope: int = 0,
     linked: int = 0,
 ) -> list[Overrun]:
     """Every limit that the plan exceeds, most telling first.
 
     `run_leaving`, `run_active`: over all partitions of the run. `partition_active`: active users
     that the partition is tied to. `empty`: a complete read held nothing though records are linked.
-    `vanished`: how many people a complete read is the first not to mention, of `linked` ones.
+    `vanished`: how many people a complete read is the first not to mention, of `linked` ones;
+    `left_scope`: how many of these leave the mapping's scope, whatever their rule does.
     """
     found = []
     if empty:
@@ -91,6 +96,10 @@ def overruns(
     if not told and vanished > (most := allowed(limits.deactivate, linked)):
         what = f"of {linked} people are missing all at once"
         found.append(_over("shrunken_read", "partition", vanished, most, what))
+    most = min(allowed(one, linked) for one in (limits.deactivate, limits.deactivate_run))
+    if not told and left_scope > most:
+        what = f"of {linked} people would leave the mapping's scope"
+        found.append(_over(LEAVES_SCOPE, "partition", left_scope, most, what))
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncd.changes import LinkState, LinkWrite, Overrun
+from syncd.changes import LEFT_SCOPE, OUT_OF_SCOPE, LinkState, LinkWrite, Overrun
 from syncd.failpoints import reach
 from syncd.mapping import guard
+from syncd.mapping.contributions import LIVING
 from syncd.store import counts, misses
 from syncd.store.database import Transaction
 from syncd.store.holds import HoldRow
@@ -35,6 +38,8 @@ def judge(step: Step) -> Verdict:
 
     def look(conn: Transaction) -> Verdict:
         digest = counts.plan_digest(conn, step.id)
+        if any(one.guard == guard.LEAVES_SCOPE for one in overruns):
+            digest = _with_those_who_leave_scope(digest, step, conn)
         rejected = step.runs.was_rejected(conn, step.lease.partition, digest)
         return Verdict(overruns, digest, rejected)
 
@@ -44,10 +49,14 @@ def judge(step: Step) -> Verdict:
 def _overruns(step: Step) -> list[Overrun]:
     def look(conn: Transaction) -> list[Overrun]:
         users = counts.of_draft(step.database, conn, step.id)
-        leaving = active = linked = 0
+        leaving = active = linked = people = 0
         if any(one.leaving for one in users):
             leaving, active = counts.of_run(conn, step.run)
             linked = counts.active_in(conn, step.lease.partition)
+        left_scope = sum(n for name, n in step.counts.items() if name.startswith(LEFT_SCOPE))
+        if left_scope or step.reads["people"].vanished:
+            with step.facts.joined(conn):
+                people = step.facts.count_living("people", LIVING)
         return guard.overruns(
             step.context.rules.mapping.limits,
             users,  # type: ignore[arg-type]
@@ -56,10 +65,24 @@ def _overruns(step: Step) -> list[Overrun]:
             partition_active=linked,
             empty=_is_empty(step),
             vanished=step.reads["people"].vanished,
-            linked=step.counts["living people"],
+            left_scope=left_scope,
+            linked=people,
         )
 
     return step.database.query(look)
+
+
+def _with_those_who_leave_scope(digest: str, step: Step, conn: Transaction) -> str:
+    """The digest of a plan with the keys of those whom it takes out of scope: where their rule is
+    to keep them no change tells of them, and other ones are another plan.
+    """
+    keys = sorted(
+        one.key
+        for page in step.draft.pages(conn)
+        for one in page.body.links
+        if one.note == OUT_OF_SCOPE
+    )
+    return hashlib.blake2b(json.dumps([digest, keys]).encode(), digest_size=16).hexdigest()
 
 
 def _is_empty(step: Step) -> bool:

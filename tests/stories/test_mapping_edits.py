@@ -444,13 +444,42 @@ def test_users_whom_an_edit_leaves_out_are_counted_although_their_rule_is_to_kee
     assert changes(desk, outcome.run) == []
     assert outcome.counts["out of scope: keep"] == 9  # all but P1 and P10 to P19
     make(desk, ONLY_SOME)
-    done = desk.sync()
-    assert done.counts["out of scope: keep"] == 9
+    held = desk.sync()
+    assert held.state == "held"
+    assert held.overruns == outcome.overruns
+    assert held.overruns == [
+        "partition: 9 of 20 people would leave the mapping's scope; the limit is 3"
+    ]
+    done = desk.approve(held.holds[0])
+    assert (done.state, done.counts["out of scope: keep"]) == ("succeeded", 9)
     assert desk.living() == before
     assert "out of scope: keep" not in desk.sync().counts
     another = plan_under(desk, '[user.fields]\ndepartment = "display_name"\n')
     assert "out of scope: keep" not in another.counts  # they were out already
     assert len(changes(desk, another.run)) == 11
+
+
+def test_a_held_edit_that_takes_others_out_of_scope_is_another_plan(desk: Desk) -> None:
+    """Although no change tells of anybody whom it keeps."""
+    desk.sync(people(20))
+    make(desk, ONLY_SOME)
+    first = desk.sync().holds
+    assert desk.sync().holds == first
+
+    make(desk, "[user]\nscope = \"starts_with(display_name, 'P1') || display_name == 'P2'\"\n")
+    second = desk.sync().holds
+    assert second != first
+    desk.reject(second[0])
+    assert desk.sync().holds == []  # that one is not raised again
+
+    make(desk, "[user]\nscope = \"starts_with(display_name, 'P1') || display_name == 'P3'\"\n")
+    assert desk.sync().state == "held"
+
+
+def test_a_few_may_go_out_of_scope(desk: Desk) -> None:
+    desk.sync(people(20))
+    make(desk, "[user]\nscope = \"display_name != 'P1'\"\n")
+    assert desk.sync().counts["out of scope: keep"] == 1
 
 
 def test_records_that_an_edit_takes_in_are_counted(desk: Desk) -> None:
