@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -62,19 +62,19 @@ def correlate(
     kind: Kind, stream: str, rules: Sequence[Rule], subjects: Sequence[Subject], facts: Facts
 ) -> list[Match]:
     """One match for each subject: the first rule that finds anybody decides."""
-    found: list[_Hit | None] = [None] * len(subjects)
+    found: list[Hit | None] = [None] * len(subjects)
     for rule in rules:
         open_ones = [at for at, hit in enumerate(found) if hit is None]
         hits = _by_identity if rule == ("identity",) else _by_keys
         for at, ids in hits(kind, rule, open_ones, subjects, facts).items():
-            found[at] = _Hit("+".join(rule), ids)
+            found[at] = Hit("+".join(rule), ids)
     _add_former(kind, rules, subjects, found, facts)
     held = {entity for hit in found if hit for entity in hit.ids}
     ties = facts.ties(stream, held) if held else {}
-    return [NEW if hit is None else _judge(hit, ties) for hit in found]
+    return [NEW if hit is None else judge(hit, ties) for hit in found]
 
 
-class _Hit(NamedTuple):
+class Hit(NamedTuple):
     """Who answers to a rule; `former`: who did so before they were merged."""
 
     rule: str
@@ -86,7 +86,7 @@ def _add_former(
     kind: Kind,
     rules: Sequence[Rule],
     subjects: Sequence[Subject],
-    found: list[_Hit | None],
+    found: list[Hit | None],
     facts: Facts,
 ) -> None:
     """For whom nobody answers: who did before a person merged them, and who they are now."""
@@ -97,7 +97,7 @@ def _add_former(
         for at, want in wanted.items():
             if past := merged.get(want):
                 ids = sorted({one.into for one in past})
-                found[at] = _Hit("+".join(rule), ids, past[0].entity)
+                found[at] = Hit("+".join(rule), ids, past[0].entity)
 
 
 def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) -> list[int]:
@@ -112,7 +112,7 @@ def claims(kind: Kind, rules: Sequence[Rule], subject: Subject, match: Match) ->
     for rule in rules:
         if rule == ("identity",):
             made += identity_claims(subject.identities)
-        elif values := _values(subject, rule):
+        elif values := values_of(subject.keys, rule):
             made.append(hash((kind, rule, scope, values)))
     return made
 
@@ -122,11 +122,14 @@ def identity_claims(identities: Iterable[Sequence[str]]) -> set[int]:
     return {hash((Kind.USER, "identity", *one)) for one in identities}
 
 
-def _values(subject: Subject, rule: Rule) -> KeyTuple | None:
+def values_of(keys: Mapping[str, str], rule: Rule) -> KeyTuple | None:
+    """The keys that a rule asks for, None where there are not all of them: an empty key never
+    matches.
+    """
     if len(rule) == 1:
-        value = subject.keys.get(rule[0])
-        return (value,) if value else None  # an empty key never matches
-    values = tuple([subject.keys.get(name, "") for name in rule])
+        value = keys.get(rule[0])
+        return (value,) if value else None
+    values = tuple([keys.get(name, "") for name in rule])
     return values if all(values) else None
 
 
@@ -175,7 +178,7 @@ def _wanted(rule: Rule, open_ones: Iterable[int], subjects: Sequence[Subject]) -
         return found
     for at in open_ones:
         subject = subjects[at]
-        if not subject.fresh and (values := _values(subject, rule)):
+        if not subject.fresh and (values := values_of(subject.keys, rule)):
             found[at] = (subject.scope, values)
     return found
 
@@ -209,7 +212,8 @@ def _planned(
     return _Planned(released, gained)
 
 
-def _judge(hit: _Hit, ties: dict[UUID, Tie]) -> Match:
+def judge(hit: Hit, ties: dict[UUID, Tie]) -> Match:
+    """What comes of those who answer to a rule. `ties`: of them to this connection."""
     rule, ids, former = hit
     if len(ids) > 1:
         why = f"{len(ids)} records on the desk have this {rule}"
@@ -217,7 +221,7 @@ def _judge(hit: _Hit, ties: dict[UUID, Tie]) -> Match:
     only = ids[0]
     tie = ties.get(only)
     if tie is None:
-        why = f"matched by the {rule} of one that was merged into it" if former else ""
+        why = f"matched by the {rule} of one of those that it was merged of" if former else ""
         return Match(Situation.MATCHED, only, rule, why=why, former=former)
     if tie.alive:
         why = f"the one on the desk with this {rule} is linked to another record of this source"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -43,6 +43,13 @@ STREAM_OF: dict[type[Record], str] = {
     Location: "locations",
     Person: "people",
 }
+
+
+class Spoken(NamedTuple):
+    """A user, and what its records say."""
+
+    user: Entity
+    said: Sequence[Contribution]
 
 
 @dataclass(slots=True)
@@ -175,6 +182,8 @@ class Context:
     retiring: frozenset[int] = frozenset()
     so_far: SoFar = field(default_factory=SoFar)
     directory: Directory = field(init=False)
+    merged: dict[UUID, Spoken] | None = None
+    """Users into whom others were merged; None as long as nobody asked."""
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.facts)

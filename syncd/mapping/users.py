@@ -30,7 +30,7 @@ from syncd.mapping.active import (
 )
 from syncd.mapping.clocks import tick, waits
 from syncd.mapping.contributions import Contribution
-from syncd.mapping.former import believed
+from syncd.mapping.former import among_merged
 from syncd.mapping.hearing import together
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import name_released
@@ -205,7 +205,7 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     subjects = [found.subject for found in placed]
     ones = [found.one for found in placed]
     matches = match_all(Kind.USER, "people", rules, ones, subjects, work.facts)
-    matches = believed(work, subjects, matches)
+    matches = among_merged(work, rules, subjects, matches)
     known = _matched(work, placed, matches)
     load_for(work, [([one.said], one.client) for one in placed])
     for found, match in zip(placed, matches, strict=True):

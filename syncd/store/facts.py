@@ -169,6 +169,14 @@ class StoreFacts(Ties):
             for want, ids in found.items()
         }
 
+    def merged_users(self) -> list[UUID]:
+        """The users into whom others were merged."""
+        if not self._has_merged():
+            return []
+        into = sa.select(t.merged.c.into_id).where(t.merged.c.kind == Kind.USER)
+        query = sa.select(t.user.c.id).where(t.user.c.id.in_(into), sa.not_(t.user.c.retired))
+        return list(self.conn.execute(query).scalars())
+
     def _holding(
         self, which: str, kind: Kind, fields: KeyTuple, wanted: Collection[Want]
     ) -> dict[Want, list[UUID]]:

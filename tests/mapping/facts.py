@@ -101,6 +101,9 @@ class FakeFacts:
     ) -> dict[Want, list[Former]]:
         return {}
 
+    def merged_users(self) -> list[UUID]:
+        return []
+
     def holders(self, identities: Collection[Identity]) -> dict[Identity, UUID]:
         return {one: self.identities[one] for one in identities if one in self.identities}
 

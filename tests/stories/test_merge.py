@@ -250,8 +250,27 @@ def test_another_source_s_record_of_who_went_is_one_of_who_stayed(
     assert outcome.state == "succeeded", outcome
     assert len(desk.names()) == 11
     assert values(desk, "name", "department") == [("Ada", "entra"), ("Food", "hr")]
-    why = "matched by the email of one that was merged into it"
+    why = "matched by the email of one of those that it was merged of"
     assert ("update", "ida", why) in desk.changes(outcome.run)
+    clean(desk, "entra", "xero", "hr")
+
+
+@pytest.mark.parametrize("first", ["entra", "xero"])
+@pytest.mark.parametrize("newcomer", ["Ada", "Ida"])
+def test_whichever_of_two_addresses_stands_another_source_finds_its_user_by_either(
+    desk: Desk, sources: Sources, first: str, newcomer: str
+) -> None:
+    two_sources(desk, sources, {}, {})
+    one_of_both(desk)
+    desk.prefer(default=[first])
+    desk.sync_each("entra", "xero")
+    names = desk.names()
+
+    sources["hr"].people = [who(newcomer, key="7", business_phone="1"), *crowd(10)]
+    desk.sync_each("hr")
+
+    assert desk.names() == names
+    assert values(desk, "phone", name={"entra": "Ada", "xero": "Ida"}[first]) == [("1", "hr")]
     clean(desk, "entra", "xero", "hr")
 
 

@@ -556,6 +556,14 @@ def test_an_unlinked_record_takes_what_it_gave_with_it(nina: Desk) -> None:
     assert nina.user("Nina Hall").values == given
 
 
+def of_hr(
+    desk: Desk, verb: Verb, key: str, stream: str = "people", whom: UUID | None = None
+) -> int:
+    """What is said of a record of hr; the run."""
+    found = answers_review.named(desk.database, Wanted("hr", stream, key=key))[0]
+    return run_of(reviewing.decide(desk.engine, Ruling(verb, "tess"), [Case(found, whom)]))
+
+
 def test_what_an_unlinked_record_gave_is_what_the_other_sources_say(
     desk: Desk, sources: dict[str, Source]
 ) -> None:
@@ -566,9 +574,8 @@ def test_what_an_unlinked_record_gave_is_what_the_other_sources_say(
     desk.sync_each("entra", "xero", "hr")
     sources["entra"].people = [who("Ada", job_title="Cook")]  # of departments nothing any more
     desk.sync_each("entra")
-    ada = answers_review.named(desk.database, Wanted("hr", "people", key="ada"))[0]
 
-    run = run_of(reviewing.decide(desk.engine, Ruling(Verb.UNLINK, "tess"), [Case(ada)]))
+    run = of_hr(desk, Verb.UNLINK, "ada")
 
     user, owners = desk.user("Ada").values, desk.owners("Ada")
     assert [(user[name], owners[name]) for name in ("job_title", "department", "mobile")] == [
@@ -582,6 +589,58 @@ def test_what_an_unlinked_record_gave_is_what_the_other_sources_say(
     assert desk.user("Ada").values["job_title"] == "Boss"
 
 
+def test_a_record_that_is_linked_again_gives_again_what_it_gave(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    desk.prefer(default=["hr", "entra"])
+    sources["entra"].people = [who("Ada", job_title="Chef")]
+    sources["hr"].people = [who("Ada", job_title="Boss", department="Bar")]
+    desk.sync_each("entra", "hr")
+    before = desk.user("Ada").values, desk.owners("Ada")
+
+    of_hr(desk, Verb.UNLINK, "ada")
+    assert "department" not in desk.user("Ada").values
+    of_hr(desk, Verb.LINK, "ada", whom=desk.user("Ada").id)
+
+    assert (desk.user("Ada").values, desk.owners("Ada")) == before
+
+
+def test_who_left_by_the_word_of_an_unlinked_record_returns_with_the_next_sync(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    desk.prefer(user_active=["hr"])
+    sources["entra"].people = [who("Ada", active=True), who("Bob")]
+    sources["hr"].people = [who("Ada", active=False), who("Bob")]
+    desk.sync_each("entra", "hr")
+    assert desk.names(active=False) == ["Ada"]
+
+    of_hr(desk, Verb.UNLINK, "ada")
+    desk.sync_each("entra")
+
+    assert desk.names(active=False) == []
+
+
+def test_an_unlinked_organization_takes_what_it_gave_with_it(
+    desk: Desk, sources: dict[str, Source]
+) -> None:
+    desk.prefer(default=["hr", "entra"])
+    for name, said in (("entra", {}), ("hr", {"currency": "EUR"})):
+        desk.mapping('[client]\nmatch = ["name"]\n', name)
+        acme = raw("acme", name="Acme", website=f"{name}.example", **said)
+        sources[name].organizations, sources[name].people = [acme], [who("Ada")]
+    desk.sync_each("entra", "hr")
+    before = desk.living()
+
+    run = of_hr(desk, Verb.UNLINK, "acme", "organizations")
+
+    with desk.database.read() as conn:
+        c = t.client.c
+        (client,) = conn.execute(sa.select(c.website, c.currency).where(sa.not_(c.retired)))
+    assert (client.website, client.currency) == ("entra.example", None)
+    desk.undo(run)
+    assert desk.living() == before
+
+
 def test_a_user_whom_an_unlinked_record_brought_to_another_client_goes_back(
     desk: Desk, sources: dict[str, Source]
 ) -> None:
@@ -593,9 +652,8 @@ def test_a_user_whom_an_unlinked_record_brought_to_another_client_goes_back(
     (outcome,) = desk.sync_each("hr")
     desk.approve(outcome.holds[0])
     assert desk.user("Ada").client == "Bolt"
-    ada = answers_review.named(desk.database, Wanted("hr", "people", key="ada"))[0]
 
-    run_of(reviewing.decide(desk.engine, Ruling(Verb.UNLINK, "tess"), [Case(ada)]))
+    of_hr(desk, Verb.UNLINK, "ada")
 
     assert (desk.user("Ada").client, desk.user("Ada").site) == ("Acme", "Main")
 
