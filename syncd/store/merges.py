@@ -136,6 +136,35 @@ def organizations_carried(conn: Connection, step: int, client: UUID) -> set[tupl
     return {(row[0], row[1]) for row in conn.execute(query) if row[2]["entity"] == client.hex}
 
 
+class Newcomer(NamedTuple):
+    """A record that was matched with a user while that one was two."""
+
+    user: UUID
+    connection: str
+    key: str
+
+
+def records_since(conn: Connection, step: int) -> list[Newcomer]:
+    """People's records that were matched since with users into whom a step merged others."""
+    c, link, s = t.change.c, t.link.c, t.step.c
+    into = sa.select(t.merged.c.into_id)
+    into = into.where(t.merged.c.step_id == step, t.merged.c.kind == Kind.USER)
+    matched = (
+        sa.exists()
+        .where(c.step_id == s.id, s.id > step, s.partition_id == link.partition_id)
+        .where(c.entity_id == link.entity_id, c.stream == link.stream, c.key == link.key)
+        .where(c.rule == link.matched_by, c.rule != "", t.in_force(t.change))
+    )
+    query = (
+        sa.select(link.entity_id, t.connection.c.name, link.key)
+        .join(t.partition, t.partition.c.id == link.partition_id)
+        .join(t.connection, t.connection.c.id == t.partition.c.connection_id)
+        .where(link.entity_id.in_(into), link.stream == "people", matched)
+        .order_by(t.connection.c.name, link.key)
+    )
+    return [Newcomer(*row) for row in conn.execute(query)]
+
+
 def merged_since(database: Database, conn: Connection, run: int) -> str | None:
     """Why the merges of a run cannot be taken back: who stayed was merged itself since."""
     later, c = t.merged.alias("later"), t.merged.c

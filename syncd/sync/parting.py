@@ -6,6 +6,7 @@ and people went to sites that stay. Who came to a site goes with it; who went to
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,14 @@ from syncd.mapping.contributions import Contribution, Outsider
 from syncd.mapping.hearing import others_of
 from syncd.records import Location
 from syncd.store import merges
+from syncd.store.answers import short_labels
 from syncd.store.database import Transaction
 from syncd.store.entities import load_entities
 from syncd.store.facts import StoreFacts
 from syncd.sync.engine import Engine
 
+MOST_TOLD = 20
+"""Records that are told of."""
 STAYED = "it went to a site that was never of that client"
 
 
@@ -97,6 +101,21 @@ class Parting:
 
 _FOR_ITS_ORGANIZATION = "undo: it came for an organization that is of the other client again"
 _WITH_ITS_SITE = "undo: its site is one of the other client again"
+
+
+def newer_records(engine: Engine, conn: Transaction, undone: int) -> list[str]:
+    """The notices of records that came to a user who was two, and stay with the one that stayed:
+    nobody but a person knows whose they are.
+    """
+    found = merges.records_since(conn, undone)
+    names = short_labels(engine.database, conn, {one.user for one in found})
+    told = [
+        f"{one.key} of {one.connection} was matched with {names[one.user]} while that was two, and "
+        f"stays there; if it is the other's: syncd review unlink {shlex.quote(one.key)} "
+        f"--connection {one.connection}"
+        for one in found[:MOST_TOLD]
+    ]
+    return [*told, "and there are more such records"] if len(found) > MOST_TOLD else told
 
 
 def _all_name(said: Iterable[Contribution], organizations: set[tuple[int, str]]) -> bool:

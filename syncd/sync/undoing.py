@@ -23,7 +23,7 @@ from syncd.sync.applying import Application
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close
 from syncd.sync.inverting import restored
-from syncd.sync.parting import Parting
+from syncd.sync.parting import Parting, newer_records
 from syncd.sync.undo_parts import ORDER, PAGE, narrowed, pages
 from syncd.sync.way_back import WayBack
 
@@ -156,7 +156,10 @@ def _draft(
         if lease:
             lease.hold(engine.database, conn)
             engine.runs.clear_cursors(conn, lease.partition)
-        engine.runs.update_step(conn, step.id, phase="apply", pages=draft.next_page)
+        notices = newer_records(engine, conn, this.undone) if target.mode == "merge" else []
+        engine.runs.update_step(
+            conn, step.id, phase="apply", pages=draft.next_page, notices=notices
+        )
 
     engine.database.transact(ready)
 

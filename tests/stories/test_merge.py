@@ -11,9 +11,12 @@ import sqlalchemy as sa
 from syncd.entities import Kind, new_id
 from syncd.errors import UsageError
 from syncd.records import Identity
-from syncd.store import answers_merged, answers_runs
+from syncd.store import answers_merged, answers_review, answers_runs
 from syncd.store import tables as t
+from syncd.store.answers_review import Wanted
 from syncd.store.dump import canonical_dump
+from syncd.sync import reviewing
+from syncd.sync.rulings import Case, Ruling, Verb
 from tests.stories import licenses
 from tests.stories.desk import Desk, people, person
 from tests.stories.source import Source, crowd, gone, raw, who
@@ -272,6 +275,28 @@ def test_whichever_of_two_addresses_stands_another_source_finds_its_user_by_eith
     assert desk.names() == names
     assert values(desk, "phone", name={"entra": "Ada", "xero": "Ida"}[first]) == [("1", "hr")]
     clean(desk, "entra", "xero", "hr")
+
+
+def test_a_record_that_came_to_two_who_were_one_is_told_when_they_are_parted(
+    desk: Desk, sources: Sources
+) -> None:
+    two_sources(desk, sources, {}, {})
+    run = one_of_both(desk)
+    sources["hr"].people = [who("Ida", department="Food"), *crowd(10)]
+    desk.sync_each("hr", "entra", "xero")
+
+    undone = desk.undo(run)
+
+    (told,) = undone.notices
+    assert told == (
+        "ida of hr was matched with Ada <ada@acme.example> while that was two, and stays there; "
+        "if it is the other's: syncd review unlink ida --connection hr"
+    )
+    assert values(desk, "department") == [("Food", "hr")]
+    record = answers_review.named(desk.database, Wanted("hr", key="ida"))
+    said = Ruling(Verb.UNLINK, "boss")
+    reviewing.decide(desk.engine, said, [Case(one) for one in record])
+    assert values(desk, "department") == [(None, None)]
 
 
 def test_an_address_that_who_went_had_and_no_source_says_any_more_waits_for_a_person(
