@@ -68,7 +68,7 @@ class Parting:
         sites = self._newer_sites(conn)
         self.sites |= {one.id for one in sites}
         yield [self._goes(Kind.SITE, one.id, False, _FOR_ITS_ORGANIZATION) for one in sites]
-        for site in self.sites:
+        for site in sorted(self.sites):
             for page in merges.dwellers(conn, Kind.SITE, site, but_of=self.undone):
                 yield [self._goes(Kind.USER, one.user, one.retired, _WITH_ITS_SITE) for one in page]
 
@@ -103,11 +103,10 @@ _FOR_ITS_ORGANIZATION = "undo: it came for an organization that is of the other 
 _WITH_ITS_SITE = "undo: its site is one of the other client again"
 
 
-def newer_records(engine: Engine, conn: Transaction, undone: int) -> list[str]:
-    """The notices of records that came to a user who was two, and stay with the one that stayed:
+def told_of(engine: Engine, conn: Transaction, found: Sequence[merges.Newcomer]) -> list[str]:
+    """The notices of records that came to users who were two, and stay with those that stayed:
     nobody but a person knows whose they are.
     """
-    found = merges.records_since(conn, undone)
     names = short_labels(engine.database, conn, {one.user for one in found})
     told = [
         f"{one.key} of {one.connection} was matched with {names[one.user]} while that was two, and "

@@ -14,7 +14,7 @@ from syncd.store.database import Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.history import Undoable
-from syncd.store.merges import merged_since
+from syncd.store.merges import Newcomer, merged_since, records_since
 from syncd.store.partitions import RETIRING
 from syncd.store.quiet_links import START, Place, QuietLinks
 from syncd.store.runs import StepRow
@@ -23,7 +23,7 @@ from syncd.sync.applying import Application
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, close
 from syncd.sync.inverting import restored
-from syncd.sync.parting import Parting, newer_records
+from syncd.sync.parting import Parting, told_of
 from syncd.sync.undo_parts import ORDER, PAGE, narrowed, pages
 from syncd.sync.way_back import WayBack
 
@@ -102,6 +102,7 @@ def _undo_step(engine: Engine, target: Undoable, step: StepRow) -> None:
             lambda conn: leases.claim(engine.database, conn, partition, seconds)
         )
     owner = target.connection_name or LOCAL
+    newer = _newer_records(engine, target)
     try:
         if step.phase == "read":
             _draft(engine, target, owner, step, lease)
@@ -121,6 +122,21 @@ def _undo_step(engine: Engine, target: Undoable, step: StepRow) -> None:
     finally:
         if lease:
             engine.database.transact(lease.release)
+    if newer:
+        engine.database.transact(
+            lambda conn: engine.runs.update_step(
+                conn, step.id, notices=told_of(engine, conn, newer)
+            )
+        )
+
+
+def _newer_records(engine: Engine, target: Undoable) -> list[Newcomer]:
+    """What came to users who are to be parted."""
+    if target.mode != "merge":
+        return []
+    return engine.database.query(
+        lambda conn: [one for step, _ in target.steps for one in records_since(conn, step)]
+    )
 
 
 def _draft(
@@ -156,10 +172,7 @@ def _draft(
         if lease:
             lease.hold(engine.database, conn)
             engine.runs.clear_cursors(conn, lease.partition)
-        notices = newer_records(engine, conn, this.undone) if target.mode == "merge" else []
-        engine.runs.update_step(
-            conn, step.id, phase="apply", pages=draft.next_page, notices=notices
-        )
+        engine.runs.update_step(conn, step.id, phase="apply", pages=draft.next_page)
 
     engine.database.transact(ready)
 
