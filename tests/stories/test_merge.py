@@ -687,6 +687,24 @@ def test_a_plan_that_waited_while_two_were_merged_ties_nobody_to_who_is_gone(
     clean(desk, "entra", "xero")
 
 
+def test_a_plan_that_waited_while_its_newcomer_came_and_was_merged_makes_nobody(
+    desk: Desk, sources: Sources
+) -> None:
+    one_source(desk, sources, {}, {})
+    sources["hr"].people = [who(f"X{number}") for number in range(10)]
+    desk.sync_each("hr")
+    sources["hr"].people = [who("Eve")]  # and ten leave: that waits
+    (held,) = desk.sync_each("hr")
+    sources["entra"].people += [who("Eve")]
+    desk.sync_each("entra")
+    desk.merge(desk.user("Ada").id, desk.user("Eve").id)
+    names = desk.names()
+
+    desk.approve(held.holds[0])
+
+    assert desk.names() == names
+
+
 def test_an_undo_in_the_middle_of_a_sync_is_not_lost(desk: Desk, sources: Sources) -> None:
     two_sources(desk, sources, {}, {"department": "Food"})
     run = one_of_both(desk)

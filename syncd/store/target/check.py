@@ -237,11 +237,12 @@ def _taken_by(
             wanted[place] = (scope, values)
     if not wanted:
         return {}
-    holders = facts.find(kind, rule, set(wanted.values()))
+    asked = set(wanted.values())
+    holders, merged = facts.find(kind, rule, asked), facts.former(kind, rule, asked)
     mine = {change.entity for change in changes}
     what = "+".join(rule)
     return {
         place: f"another {kind} has this {what} by now"
         for place, want in wanted.items()
-        if any(holder not in mine for holder in holders.get(want, []))
+        if merged.get(want) or any(holder not in mine for holder in holders.get(want, []))
     }
