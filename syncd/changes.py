@@ -162,7 +162,9 @@ class Change:
     effects: int = 0
     seq: int = -1
     keys: dict[str, str] | None = None
-    """The match keys of a creation, so that nobody need fold its values again; not stored."""
+    """The match keys of a creation, so that nobody need fold its values again, and of a user who
+    goes to another client and takes all of them along; not stored.
+    """
     base: Entity | None = None
     """The entity as it was decided on, the plan's own changes before this one included; not stored.
     """

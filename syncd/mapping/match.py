@@ -20,7 +20,7 @@ class Subject:
     """An unlinked record that looks for its entity.
 
     `keys`: normalized keys by field. `scope`: the client to search in, None for everywhere.
-    `fresh`: the scope is created by this plan, so nobody can be found in it.
+    `fresh`: the scope is created by this plan, so nobody is in it but who goes there by the same.
     """
 
     keys: dict[str, str]
@@ -91,7 +91,7 @@ def _add_former(
 ) -> None:
     """For whom nobody answers: who did before a person merged them, and who they are now."""
     for rule in rules:
-        open_ones = [at for at, hit in enumerate(found) if hit is None]
+        open_ones = [at for at, hit in enumerate(found) if hit is None and not subjects[at].fresh]
         wanted = _wanted(rule, open_ones, subjects)
         merged = facts.former(kind, rule, set(wanted.values())) if wanted else {}
         for at, want in wanted.items():
@@ -154,7 +154,8 @@ def _by_keys(
     wanted = _wanted(rule, open_ones, subjects)
     if not wanted:
         return {}
-    stored = facts.find(kind, rule, set(wanted.values()))
+    old = {want for at, want in wanted.items() if not subjects[at].fresh}
+    stored = facts.find(kind, rule, old) if old else {}
     planned = _planned(rule, wanted, stored, facts)
     hits = {}
     for at, want in wanted.items():
@@ -178,7 +179,7 @@ def _wanted(rule: Rule, open_ones: Iterable[int], subjects: Sequence[Subject]) -
         return found
     for at in open_ones:
         subject = subjects[at]
-        if not subject.fresh and (values := values_of(subject.keys, rule)):
+        if values := values_of(subject.keys, rule):
             found[at] = (subject.scope, values)
     return found
 
@@ -192,7 +193,9 @@ class _Planned:
 def _planned(
     rule: Rule, wanted: dict[int, Want], stored: dict[Want, list[UUID]], facts: Facts
 ) -> _Planned:
-    """Keys that linked entities give up or take on in this very plan (two people swap mails)."""
+    """Keys that linked entities give up or take on in this very plan: two people swap mails, or
+    somebody goes to another client.
+    """
     held = {one for ids in stored.values() for one in ids}
     changed = facts.planned_keys(held) if held else {}
     released = {
@@ -200,7 +203,7 @@ def _planned(
         for want, ids in (stored if changed else {}).items()
         for one in ids
         for name, value in zip(rule, want[1], strict=True)
-        if changed.get((one, name), value) != value
+        if (new := changed.get((one, name))) and new != (want[0] or new[0], value)
     }
     gained: dict[Want, list[UUID]] = {}
     if (

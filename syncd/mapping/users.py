@@ -107,6 +107,8 @@ def _update(work: Context, one: Candidate, known: Known, page: Page, match: Matc
     change = update(one, user, diff, action, reason)
     change.client = known.client.id
     change.rule = match.rule
+    if action is Action.MOVE:
+        change.keys = keys.keys(Kind.USER, {**user.values, **diff.after})
     return page.link(one, user.id, page.change(change), rule=match.rule, way=way)
 
 

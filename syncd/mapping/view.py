@@ -75,8 +75,12 @@ class Facts(Protocol):
         """What people said once and for all about records with these keys."""
         ...
 
-    def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
-        """Keys that this plan changes on linked entities: (entity, field) -> the key to be."""
+    def planned_keys(
+        self, ids: Collection[UUID]
+    ) -> dict[tuple[UUID, str], tuple[UUID | None, str | None]]:
+        """Keys that this plan changes on linked entities, or takes to another client: (entity,
+        field) -> the client and the key to be.
+        """
         ...
 
     def planned_holders(

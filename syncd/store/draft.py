@@ -340,12 +340,14 @@ class Draft:
         for chunk in bulk.chunks(entities):
             these = self.database.among(c.entity_id, chunk)
             changes = sa.select(c.entity_id, c.after).where(c.step_id == self.step, these)
-            said = {(row[0], name) for row in conn.execute(changes) for name in row[1]}
+            rows = conn.execute(changes).all()
+            said = {(row[0], name) for row in rows for name in row[1]}
+            moved = {row[0] for row in rows if "client" in row[1]}
             these = self.database.among(k.entity_id, chunk)
             planned = sa.select(k.entity_id, k.field).where(k.step_id == self.step, these)
             unsaid: dict[str, list[UUID]] = {}
             for entity, field in conn.execute(planned):
-                if (entity, field) not in said:
+                if (entity, field) not in said and entity not in moved:
                     unsaid.setdefault(field, []).append(entity)
             for field, ids in unsaid.items():
                 self._forget_keys(conn, ids, [field])

@@ -279,14 +279,19 @@ class StoreFacts(Ties):
         words = self.decisions(stream, keys).items()
         return {key for key, word in words if word.verdict is Verdict.IGNORE}
 
-    def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
-        """Keys of linked entities that this plan changes: what they will be."""
+    def planned_keys(
+        self, ids: Collection[UUID]
+    ) -> dict[tuple[UUID, str], tuple[UUID | None, str | None]]:
+        """Keys of linked entities that this plan changes: in which client, and what they will
+        be.
+        """
         if not self.plans_keys:
             return {}
         c = t.draft_key.c
-        query = sa.select(c.entity_id, c.field, c.new_key).where(c.step_id == self.step)
+        query = sa.select(c.entity_id, c.field, c.client_id, c.new_key)
+        query = query.where(c.step_id == self.step)
         return {
-            (row[0], row[1]): row[2]
+            (row[0], row[1]): (row[2], row[3])
             for chunk in bulk.chunks(list(ids))
             for row in self.conn.execute(query.where(self.database.among(c.entity_id, chunk)))
         }

@@ -91,10 +91,13 @@ def _key_changes(change: Change) -> list[tuple[UUID, UUID | None, str, str | Non
     """What a linked entity's match keys will be: (entity, client, field, key)."""
     if change.action is Action.CREATE:
         return []
+    fields = KEY_FIELDS[change.kind]
+    if change.keys is not None:
+        return [(change.entity, change.client, name, change.keys.get(name)) for name in fields]
     return [
         (change.entity, change.client, name, key_rules.key(change.kind, name, value) or None)
         for name, value in change.after.items()
-        if name in KEY_FIELDS[change.kind] and name in change.before
+        if name in fields and name in change.before
     ]
 
 

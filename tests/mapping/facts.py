@@ -139,8 +139,14 @@ class FakeFacts:
     def decisions(self, stream: str, keys: Sequence[str]) -> dict[str, Word]:
         return {key: self.words[stream, key] for key in keys if (stream, key) in self.words}
 
-    def planned_keys(self, ids: Collection[UUID]) -> dict[tuple[UUID, str], str | None]:
-        return {pair: key for pair, key in self.planned.items() if pair[0] in ids}
+    def planned_keys(
+        self, ids: Collection[UUID]
+    ) -> dict[tuple[UUID, str], tuple[UUID | None, str | None]]:
+        return {
+            pair: (self.stored[pair[0]].client, key)
+            for pair, key in self.planned.items()
+            if pair[0] in ids
+        }
 
     def planned_holders(
         self, field: str, wanted: Collection[tuple[UUID | None, str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -304,6 +305,52 @@ def test_nobody_lives_at_a_site_that_was_set_aside(worlds: Worlds) -> None:
 
     assert (done.counts["create site"], done.counts["create user"]) == (1, 1)
     assert aside(engine.database).count("shared_key") == 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_who_goes_to_another_client_takes_a_key_along_that_a_newcomer_there_has_too(
+    worlds: Worlds, known: bool
+) -> None:
+    """The plan knows, whether that client was there before or is new: nothing is left out of it."""
+    birch = {"organizations": [*ALDER["organizations"], {"key": "o2", "name": "Birch"}]}
+    there = [person(key, organization="o2", user_principal_name="ann") for key in ("p1", "p2")]
+    engine = worlds.new()
+    p1 = person("p1", user_principal_name="ann")
+    sync(engine, {**(birch if known else ALDER), "people": [p1]})
+
+    sync(engine, {**birch, "people": there})
+    once = state(engine.database)
+    sync(engine, {**birch, "people": there}, backwards=True)
+
+    assert aside(engine.database).startswith("people p2 ambiguous_user")
+    assert difference(once, state(engine.database)) == ""
+
+
+def test_who_goes_to_another_client_leaves_no_key_behind(worlds: Worlds) -> None:
+    birch = {"organizations": [*ALDER["organizations"], {"key": "o2", "name": "Birch"}]}
+    engine = worlds.new()
+    p1 = person("p1", user_principal_name="ann")
+    sync(engine, {**birch, "people": [p1]})
+    p2 = person("p2", user_principal_name="ann")
+
+    done = sync(engine, {**birch, "people": [{**p1, "organization": "o2"}, p2]})
+
+    assert (done.counts["move user"], done.counts["create user"]) == (1, 1)
+    assert aside(engine.database) == ""
+
+
+def test_who_goes_to_another_client_takes_its_keys_along_although_its_record_comes_twice(
+    worlds: Worlds,
+) -> None:
+    """Two copies of one record; what one of them says is taken out of the plan again."""
+    birch = {"organizations": [*ALDER["organizations"], {"key": "o2", "name": "Birch"}]}
+    engine = worlds.new()
+    sync(engine, {**birch, "people": [person("p1", user_principal_name="ann")]})
+    there = [person(key, organization="o2", user_principal_name="ann") for key in ("p1", "p2")]
+
+    sync(engine, {**birch, "people": [*there, there[0]]}, page_size=1)
+
+    assert aside(engine.database).startswith("people p2 ambiguous_user")
 
 
 def test_an_identity_that_two_linked_people_claim_goes_to_the_same_one_in_any_order(
