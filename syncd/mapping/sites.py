@@ -225,6 +225,7 @@ def _add(work: Context, client: ClientRef, values: dict[str, Any], reason: str, 
     )
     page.change(change)
     work.directory.add_site(client.id, entity, values)
+    work.directory.made.add(entity)
     return entity
 
 

@@ -2,7 +2,8 @@
 
 `Facts` is a small protocol that the engine satisfies from the store, asked by the page. `Directory`
 adds what this plan already decided about clients and sites, so that page size and page order never
-change an outcome.
+change an outcome, but for one thing: of people who spell a new site differently, the first one
+names it.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class Directory:
     special: dict[tuple[UUID, str], UUID | None] = field(default_factory=dict)
     with_sites: set[UUID] = field(default_factory=set)
     """Clients that this plan gives a site."""
+    made: set[UUID] = field(default_factory=set)
+    """Sites that this plan makes because people are to live there."""
 
     def load_clients(self, keys: Iterable[str]) -> None:
         """Look up the clients that organization keys are linked to, where not known yet."""
@@ -179,9 +182,8 @@ class Directory:
         if domain := keys.key(Kind.SITE, "email_domain", values.get("email_domain", "")):
             self.by_domain[client, domain] = site
 
-    def forget_site(self, key: str, site: UUID | None) -> None:
-        """Take back what a location that was set aside has said: nobody may live there."""
-        self.sites[key] = None
+    def forget_site(self, site: UUID | None) -> None:
+        """Take back that this plan creates a site: nobody may live there."""
         for known in (self.named, self.by_domain, self.special):
             for place in [place for place, one in known.items() if one == site]:
                 del known[place]  # whoever asks again looks it up again

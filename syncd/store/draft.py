@@ -317,6 +317,33 @@ class Draft:
         self._renumber_claims(conn, page.page, places)
         return dropped
 
+    def homes(self, conn: Connection) -> set[UUID]:
+        """The sites to which the plan brings people."""
+        c = t.change.c
+        site = c.after["site"].as_string()
+        query = sa.select(site).where(c.step_id == self.step, c.kind == Kind.USER).distinct()
+        return {UUID(hex=one) for one in conn.execute(query).scalars() if one}
+
+    def drop_sites(self, conn: Connection, sites: Collection[UUID]) -> None:
+        """Take out the creations of sites that no record of theirs is linked to."""
+        c = t.change.c
+        query = sa.select(c.seq).where(c.step_id == self.step, c.action == Action.CREATE)
+        seqs = [
+            seq
+            for chunk in bulk.chunks(list(sites))
+            for seq in conn.execute(query.where(self.database.among(c.entity_id, chunk))).scalars()
+        ]
+        for seq in seqs:
+            page = self._page_of(conn, seq)
+            page.body.without({seq - page.first_seq})
+            self.rewrite(conn, page)
+        unsaying.remove(self.database, conn, self.step, seqs)
+
+    def _page_of(self, conn: Connection, seq: int) -> DraftPage:
+        c = t.draft_page.c
+        query = sa.select(c.page).where(c.step_id == self.step, c.first_seq <= seq)
+        return self.page(conn, conn.execute(query.where(c.next_seq > seq)).scalar_one())
+
     def _renumber_claims(self, conn: Connection, page: int, dropped: Collection[int]) -> None:
         """Claims of dropped links go with them; those of the others follow their links."""
         c = t.draft_page.c

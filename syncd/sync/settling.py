@@ -80,8 +80,24 @@ def resolve_conflicts(step: Step, stream: Stream) -> None:
         if link.stream == "organizations":
             directory.clients[link.key] = None
         elif link.stream == "locations":
-            directory.forget_site(link.key, link.entity)
+            directory.sites[link.key] = None
+            directory.forget_site(link.entity)
     reach("settle.conflicts")
+    _forget_deserted_sites(step)
+
+
+def _forget_deserted_sites(step: Step) -> None:
+    """Do not make the sites of people who were all set aside."""
+    directory = step.context.directory
+    if not directory.made:
+        return
+    with step.facts.open():
+        deserted = directory.made - step.draft.homes(step.facts.conn)
+    if deserted:
+        step.write(lambda conn: step.draft.drop_sites(conn, deserted))
+    for site in deserted:
+        directory.forget_site(site)
+    directory.made -= deserted
 
 
 def _shared(stream: Stream, link: LinkWrite) -> Quarantined:

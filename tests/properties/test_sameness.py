@@ -307,6 +307,34 @@ def test_nobody_lives_at_a_site_that_was_set_aside(worlds: Worlds) -> None:
     assert aside(engine.database).count("shared_key") == 2
 
 
+def test_people_who_spell_a_site_differently_live_at_one_site(worlds: Worlds) -> None:
+    """Whoever is read first names it; the order of pages decides nothing else."""
+    engine = worlds.new()
+    people = [person("p1", office_location="Hull"), person("p2", office_location="hull ")]
+
+    done = sync(engine, {**ALDER, "people": people}, page_size=1)
+    again = sync(engine, {**ALDER, "people": people}, backwards=True)
+
+    assert (done.counts["create site"], done.counts["create user"]) == (1, 2)
+    assert not plan(engine.database, again.run)
+    assert 'site "Alder/Hull"' in live(engine)
+
+
+def test_no_site_is_made_for_people_who_were_all_set_aside(worlds: Worlds) -> None:
+    same = [person(key, mail="a@x.com", office_location="Hull") for key in ("p1", "p2")]
+    engine = worlds.new()
+
+    alone = sync(engine, {**ALDER, "people": same})
+    deserted = live(engine)
+    joined = sync(engine, {**ALDER, "people": [*same, person("p3", office_location="Hull")]})
+
+    assert (alone.counts["create site"], joined.counts["create site"]) == (1, 1)
+    assert "Alder/Hull" not in deserted
+    assert "Alder/Main" in deserted
+    assert "Alder/Hull" in live(engine)
+    assert aside(engine.database).count("shared_key") == 2
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
 def test_who_goes_to_another_client_takes_a_key_along_that_a_newcomer_there_has_too(
     worlds: Worlds, known: bool
