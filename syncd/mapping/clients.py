@@ -93,7 +93,10 @@ def _namesakes(
         for subject, match in zip(subjects, matches, strict=True)
         if match.situation is Situation.NEW and "name" in subject.keys
     }
-    found = known_as(work.facts, Kind.CLIENT, "name", {(None, (name,)) for name in names})
+    wanted = {(None, (name,)) for name in names}
+    found = known_as(
+        work.facts, Kind.CLIENT, "name", wanted, work.facts.find(Kind.CLIENT, ("name",), wanted)
+    )
     return {values[0]: twin for (_, values), twin in found.items()}
 
 

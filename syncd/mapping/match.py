@@ -9,7 +9,7 @@ from uuid import UUID
 
 from syncd.changes import PERSON, Situation, Tie
 from syncd.entities import Kind
-from syncd.mapping.view import Facts, KeyTuple
+from syncd.mapping.view import Facts, KeyTuple, Want, holders
 from syncd.records import Identity
 
 Rule = tuple[str, ...]
@@ -154,22 +154,9 @@ def _by_keys(
     wanted = _wanted(rule, open_ones, subjects)
     if not wanted:
         return {}
-    old = {want for at, want in wanted.items() if not subjects[at].fresh}
-    stored = facts.find(kind, rule, old) if old else {}
-    planned = _planned(rule, wanted, stored, facts)
-    hits = {}
-    for at, want in wanted.items():
-        ids = stored.get(want, [])
-        if planned.released:
-            ids = [one for one in ids if (one, want) not in planned.released]
-        if more := planned.gained.get(want):
-            ids = [*ids, *more]
-        if ids:
-            hits[at] = sorted(set(ids)) if len(ids) > 1 else ids
-    return hits
-
-
-Want = tuple["UUID | None", KeyTuple]
+    fresh = {want for at, want in wanted.items() if subjects[at].fresh}
+    held = holders(facts, kind, rule, set(wanted.values()), fresh)
+    return {at: ids for at, want in wanted.items() if (ids := held.get(want))}
 
 
 def _wanted(rule: Rule, open_ones: Iterable[int], subjects: Sequence[Subject]) -> dict[int, Want]:
@@ -182,37 +169,6 @@ def _wanted(rule: Rule, open_ones: Iterable[int], subjects: Sequence[Subject]) -
         if values := values_of(subject.keys, rule):
             found[at] = (subject.scope, values)
     return found
-
-
-@dataclass(slots=True)
-class _Planned:
-    released: set[tuple[UUID, Want]]
-    gained: dict[Want, list[UUID]]
-
-
-def _planned(
-    rule: Rule, wanted: dict[int, Want], stored: dict[Want, list[UUID]], facts: Facts
-) -> _Planned:
-    """Keys that linked entities give up or take on in this very plan: two people swap mails, or
-    somebody goes to another client.
-    """
-    held = {one for ids in stored.values() for one in ids}
-    changed = facts.planned_keys(held) if held else {}
-    released = {
-        (one, want)
-        for want, ids in (stored if changed else {}).items()
-        for one in ids
-        for name, value in zip(rule, want[1], strict=True)
-        if (new := changed.get((one, name))) and new != (want[0] or new[0], value)
-    }
-    gained: dict[Want, list[UUID]] = {}
-    if (
-        len(rule) == 1
-    ):  # a composite key is met by chance of two changes at once: the next run sees it
-        singles = {(scope, values[0]) for scope, values in wanted.values()}
-        for (scope, value), ids in facts.planned_holders(rule[0], singles).items():
-            gained[scope, (value,)] = ids
-    return _Planned(released, gained)
 
 
 def judge(hit: Hit, ties: dict[UUID, Tie]) -> Match:

@@ -8,7 +8,7 @@ names it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -19,6 +19,8 @@ from syncd.entities import Entity, Kind
 from syncd.records import Identity
 
 KeyTuple = tuple[str, ...]
+Want = tuple[UUID | None, KeyTuple]
+"""The client to search in (None: everywhere), and the keys."""
 
 
 class Facts(Protocol):
@@ -159,7 +161,8 @@ class Directory:
         new = {client.id for client in self.clients.values() if client and client.new}
         missing = [pair for pair in dict.fromkeys(wanted) if pair not in known]
         stored = [(client, (key,)) for client, key in missing if client not in new and key]
-        found = known_as(self.facts, Kind.SITE, by, stored) if stored else {}
+        held = holders(self.facts, Kind.SITE, (by,), stored) if stored else {}
+        found = known_as(self.facts, Kind.SITE, by, stored, held)
         for client, key in missing:
             known[client, key] = found.get((client, (key,)))
 
@@ -191,14 +194,54 @@ class Directory:
 
 
 def known_as(
-    facts: Facts, kind: Kind, name: str, wanted: Collection[tuple[UUID | None, KeyTuple]]
-) -> dict[tuple[UUID | None, KeyTuple], UUID]:
-    """The oldest entity with each key; else whom the one that had it was merged into."""
-    holding = facts.find(kind, (name,), wanted)
+    facts: Facts,
+    kind: Kind,
+    name: str,
+    wanted: Collection[Want],
+    holding: Mapping[Want, Sequence[UUID]],
+) -> dict[Want, UUID]:
+    """The oldest of those who hold each key; else whom the one that had it was merged into."""
     left = [want for want in wanted if not holding.get(want)]
     had = facts.former(kind, (name,), left) if left else {}
     merged = {want: min(one.into for one in found) for want, found in had.items() if found}
     return merged | {want: min(ids) for want, ids in holding.items() if ids}
+
+
+def holders(
+    facts: Facts, kind: Kind, rule: KeyTuple, wanted: Collection[Want], fresh: Collection[Want] = ()
+) -> dict[Want, list[UUID]]:
+    """Entities by their keys, as this plan leaves those that are linked: two people swap mails, a
+    site gets another name, somebody goes to another client. `fresh`: what is wanted in clients that
+    this plan makes.
+    """
+    old = [want for want in wanted if want not in fresh]
+    stored = facts.find(kind, rule, old) if old else {}
+    held = {one for ids in stored.values() for one in ids}
+    changed = facts.planned_keys(held) if held else {}
+
+    def keeps(one: UUID, want: Want) -> bool:
+        scope, values = want
+        news = zip((changed.get((one, name)) for name in rule), values, strict=True)
+        return all(new is None or new == (scope or new[0], value) for new, value in news)
+
+    found = {
+        want: sorted(one for one in ids if not changed or keeps(one, want))
+        for want, ids in stored.items()
+    }
+    for want, ids in _gained(facts, rule, wanted).items():
+        found[want] = sorted({*found.get(want, ()), *ids})
+    return found
+
+
+def _gained(facts: Facts, rule: KeyTuple, wanted: Collection[Want]) -> dict[Want, list[UUID]]:
+    """Who takes on a key. One of several fields is met by chance of two changes at once: the next
+    run sees it.
+    """
+    if len(rule) > 1:
+        return {}
+    singles = {(scope, values[0]) for scope, values in wanted}
+    planned = facts.planned_holders(rule[0], singles)
+    return {(scope, (value,)): ids for (scope, value), ids in planned.items()}
 
 
 def client_ref(client: Entity) -> ClientRef:

@@ -335,6 +335,29 @@ def test_no_site_is_made_for_people_who_were_all_set_aside(worlds: Worlds) -> No
     assert aside(engine.database).count("shared_key") == 2
 
 
+def test_people_find_a_site_by_the_name_that_it_has_from_now_on(worlds: Worlds) -> None:
+    """Both that name their office and that go by Main; the old name is free for a new site."""
+
+    def named(name: str) -> dict[str, object]:
+        return {**ALDER, "locations": [{"key": "l1", "organization": "o1", "name": name}]}
+
+    for name in ("Hull", "Main"):
+        engine = worlds.new()
+        sync(engine, {**named("Leeds"), "people": []})
+        office = {"office_location": "Hull"} if name == "Hull" else {}
+        people = [person("p1", **office), person("p2", office_location="Leeds")]
+
+        done = sync(engine, {**named(name), "people": people})
+        again = sync(engine, {**named(name), "people": people}, backwards=True)
+
+        desk = live(engine)
+        assert (done.counts["create site"], done.counts["create user"]) == (1, 2)
+        assert [desk.count(f'"name":"{one}"') for one in (name, "Leeds")] == [1, 1]
+        for site in ("desk/locations/l1", "Alder/Leeds"):
+            assert desk.count(f'"@site":"{site}"') == 1
+        assert not plan(engine.database, again.run)
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
 def test_who_goes_to_another_client_takes_a_key_along_that_a_newcomer_there_has_too(
     worlds: Worlds, known: bool
