@@ -18,13 +18,13 @@ from pydantic import Field, field_validator, model_validator
 
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, RawItem, Repeats
-from syncd.connectors.headings import Kind, looks_secret, squash, unknown_targets
-from syncd.connectors.sheet_census import Census
-from syncd.connectors.sheet_items import RowReader
-from syncd.connectors.sheet_layout import Cells, Layout, lay_out
-from syncd.connectors.sheet_records import parse_location, parse_organization, parse_person
-from syncd.connectors.sheet_spool import Portion, Spool
-from syncd.connectors.sheets import (
+from syncd.connectors.sheets.census import Census
+from syncd.connectors.sheets.headings import Kind, looks_secret, squash, unknown_targets
+from syncd.connectors.sheets.items import RowReader
+from syncd.connectors.sheets.layout import Cells, Layout, lay_out
+from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
+from syncd.connectors.sheets.spool import Portion, Spool
+from syncd.connectors.sheets.text_files import (
     DELIMITERS,
     Batch,
     Sheet,

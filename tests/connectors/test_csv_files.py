@@ -20,12 +20,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from syncd.connectors import sheet_census, sheet_spool, sheets
 from syncd.connectors.base import DEFAULT_PARTITION, Context, Deletes, Page
 from syncd.connectors.csv_files import Csv, CsvConfig
-from syncd.connectors.headings import COLUMNS, RECORDS, Kind, looks_secret, meaning, near_miss
-from syncd.connectors.sheet_layout import join_key
-from syncd.connectors.sheet_records import (
+from syncd.connectors.sheets import census, spool, text_files
+from syncd.connectors.sheets.headings import (
+    COLUMNS,
+    RECORDS,
+    Kind,
+    looks_secret,
+    meaning,
+    near_miss,
+)
+from syncd.connectors.sheets.layout import join_key
+from syncd.connectors.sheets.records import (
     ACTIVE,
     INACTIVE,
     NO,
@@ -181,7 +188,7 @@ def test_the_sheet_is_read_once(sheet: Make, monkeypatch: pytest.MonkeyPatch) ->
 def test_too_many_different_clients_are_refused(
     sheet: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sheet_census, "MAX_DISTINCT", 2)
+    monkeypatch.setattr(census, "MAX_DISTINCT", 2)
     with pytest.raises(BadResponse, match="more than 2 different things about client"):
         pages(sheet(COMBINED.replace("beta.example", "b") + "x,X,Gamma,,,,,,,\n"), "organizations")
 
@@ -456,7 +463,7 @@ def test_a_blank_cell_says_nothing_and_the_marker_clears(sheet: Make) -> None:
 def test_the_marker_is_seen_wherever_it_stands(
     sheet: Make, monkeypatch: pytest.MonkeyPatch, clear: str, end: str
 ) -> None:
-    monkeypatch.setattr(sheets, "BLOCK", 64)
+    monkeypatch.setattr(text_files, "BLOCK", 64)
     rows = [f"k{at},A,{clear if at % 7 == 0 else 'x' * (at % 5)}" for at in range(400)]
     connector = sheet(end.join(["login,client,phone", *rows]), clear=clear, page_size=3)
     for key, person in people(connector).items():
@@ -643,12 +650,12 @@ def test_a_page_is_bounded_whatever_its_rows_hold(
     sheet: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "login,client,notes\n" + "".join(f"k{at},A,{'x' * 1000}\n" for at in range(3000))
-    monkeypatch.setattr(sheets, "MAX_PAGE", 1_000_000)
+    monkeypatch.setattr(text_files, "MAX_PAGE", 1_000_000)
     assert len(raws(sheet(text, page_size=500))) == 3000
     with pytest.raises(BadResponse, match="a page of more than 1,000,000 bytes"):
         pages(sheet(text), "people")
-    monkeypatch.setattr(sheets, "MAX_LINE", 900)
-    monkeypatch.setattr(sheets, "BLOCK", 256)
+    monkeypatch.setattr(text_files, "MAX_LINE", 900)
+    monkeypatch.setattr(text_files, "BLOCK", 256)
     with pytest.raises(BadResponse, match="a line of more than 900"):
         pages(sheet(text), "people")
 
@@ -768,7 +775,7 @@ def test_a_sheet_too_long_for_memory_is_told_the_same_way(
 ) -> None:
     content = COMBINED + "short,row\n" + "".join(f"x{n},X,Xenon,,,,,,,\n" for n in range(50))
     direct = pages(sheet(content, page_size=7), "people")
-    monkeypatch.setattr(sheet_spool, "IN_MEMORY", 100)
+    monkeypatch.setattr(spool, "IN_MEMORY", 100)
     connector = sheet(content, page_size=7)
     pages(connector, "organizations")
     for _ in range(2):

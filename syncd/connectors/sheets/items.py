@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 import msgspec
 
 from syncd.connectors.base import RawItem
-from syncd.connectors.headings import Kind
-from syncd.connectors.sheet_layout import (
+from syncd.connectors.sheets.headings import Kind
+from syncd.connectors.sheets.layout import (
     Cells,
     Layout,
     Pick,
@@ -18,8 +18,8 @@ from syncd.connectors.sheet_layout import (
     picker,
     site_key,
 )
-from syncd.connectors.sheet_records import CLIENT, KEY, MAX_KEY, MONTH_FIRST, SITE
-from syncd.connectors.sheets import Batch
+from syncd.connectors.sheets.records import CLIENT, KEY, MAX_KEY, MONTH_FIRST, SITE
+from syncd.connectors.sheets.text_files import Batch
 from syncd.errors import BadResponse
 from syncd.records import Reject
 from syncd.text import fold, fold_all

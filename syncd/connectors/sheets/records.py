@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from syncd.connectors.headings import COLUMNS, RECORDS, Column, Kind, column_of
+from syncd.connectors.sheets.headings import COLUMNS, RECORDS, Column, Kind, column_of
 from syncd.records import Identity, Location, Organization, Person, Record, Reject
 from syncd.text import clean, fold
 

@@ -15,9 +15,9 @@ from itertools import chain
 import msgspec
 
 from syncd.connectors.base import RawItem
-from syncd.connectors.headings import Kind
-from syncd.connectors.sheet_layout import Cells, Layout, client_key, picker, site_key
-from syncd.connectors.sheet_records import CLIENT, KEY, MAX_KEY
+from syncd.connectors.sheets.headings import Kind
+from syncd.connectors.sheets.layout import Cells, Layout, client_key, picker, site_key
+from syncd.connectors.sheets.records import CLIENT, KEY, MAX_KEY
 from syncd.errors import BadResponse
 from syncd.text import clean, fold
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
-from syncd.connectors.headings import (
+from syncd.connectors.sheets.headings import (
     Column,
     Kind,
     Meaning,
