@@ -18,20 +18,16 @@ from pydantic import Field, field_validator, model_validator
 
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, RawItem, Repeats
+from syncd.connectors.sheets import encodings
 from syncd.connectors.sheets.census import Census
+from syncd.connectors.sheets.files import Version, open_sheet, refuse_changed
 from syncd.connectors.sheets.headings import Kind, looks_secret, squash, unknown_targets
 from syncd.connectors.sheets.items import RowReader
 from syncd.connectors.sheets.layout import Cells, Layout, lay_out
 from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
+from syncd.connectors.sheets.sheet import Batch, Reading, Sheet
 from syncd.connectors.sheets.spool import Portion, Spool
-from syncd.connectors.sheets.text_files import (
-    DELIMITERS,
-    Batch,
-    Sheet,
-    Version,
-    open_sheet,
-    refuse_changed,
-)
+from syncd.connectors.sheets.text_files import DELIMITERS
 from syncd.records import Location, Organization, Person, Reject
 
 File = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
@@ -52,7 +48,11 @@ class CsvConfig(base.Config):
     """The heading, or several, whose cells identify a user for ever."""
     client: Annotated[str, Field(min_length=1)] | None = None
     """The client of everybody in files without a client column."""
+    encoding: Annotated[str, Field(max_length=30)] | None = None
+    """Of text files; found out from all of their bytes where it is not given."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    worksheet: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Of workbooks, by name; the first that people see where it is not given."""
     clear: Annotated[str, Field(min_length=1, max_length=50)] = "<clear>"
     """A cell that holds exactly this empties the field; a blank cell leaves it alone."""
     headings: dict[Heading, str] = Field(default_factory=dict)
@@ -81,6 +81,11 @@ class CsvConfig(base.Config):
         if value is not None and value not in DELIMITERS:
             raise ValueError("must be a comma, a semicolon, a tab or a vertical bar")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _usable_encoding(cls, value: str | None) -> str | None:
+        return value and encodings.named(value).codec
 
     @field_validator("clear")
     @classmethod
@@ -130,9 +135,9 @@ class Csv(Connector[CsvConfig]):
         found: list[str] = []
         for kind, file in self._files():
             # Not remembered as the version to be read: a file may well arrive after a check.
-            with self._open(file, kind, {}) as (_, layout):
+            with self._open(file, kind, {}) as (sheet, layout):
                 self._reader(layout, kind)
-                found += layout.notices
+                found += [*sheet.notices, *layout.notices]
         return found
 
     # Files know neither partitions nor cursors; the interface hands them to every connector.
@@ -178,7 +183,8 @@ class Csv(Connector[CsvConfig]):
         self, file: str, kind: Kind, seen: dict[Path, Version]
     ) -> Iterator[tuple[Sheet, Layout]]:
         config, path = self.config, self.context.folder / file
-        with open_sheet(path, config.delimiter, config.clear, seen) as sheet:
+        reading = Reading(config.encoding, config.delimiter, config.worksheet, config.clear)
+        with open_sheet(path, reading, seen) as sheet:
             keys = config.key if kind is Kind.USER else ()
             yield sheet, lay_out(sheet.file, sheet.headings, kind, config.headings, keys)
 
@@ -200,7 +206,10 @@ class Csv(Connector[CsvConfig]):
             return
         with self._open(file, kind, self._seen) as (sheet, layout):
             portions = self._portions(sheet, self._reader(layout, kind), lambda _rows: None)
-            yield from _pages(self._notices(layout, kind), portions, None)
+            early = self._notices(sheet, layout, kind)
+            yield from _pages(early, portions, None)
+            late = [one for one in sheet.notices if one not in early]
+            yield from _pages(late, (), None)
 
     def _portions(
         self, sheet: Sheet, reader: RowReader, each: Callable[[Sequence[Cells]], None]
@@ -229,12 +238,12 @@ class Csv(Connector[CsvConfig]):
             may_be_blank=config.combined is not None,
         )
 
-    def _notices(self, layout: Layout, kind: Kind) -> Sequence[str]:
+    def _notices(self, sheet: Sheet, layout: Layout, kind: Kind) -> Sequence[str]:
+        notices = (*sheet.notices, *layout.notices)
         no_client = layout.position(Kind.CLIENT, "name") is None and not self.config.client
         if kind is Kind.USER and no_client:
-            warning = f"{layout.file} has no client column and `client` is not set"
-            return (*layout.notices, warning)
-        return layout.notices
+            return (*notices, f"{layout.file} has no client column and `client` is not set")
+        return notices
 
     # -- one item for each client or site that rows mention --------------------------------------
 
@@ -272,7 +281,7 @@ class Csv(Connector[CsvConfig]):
 
                 for portion in self._portions(sheet, self._reader(layout, kind), each):
                     spool.add(portion)
-            self._spooled[file] = (self._notices(layout, kind), spool)
+            self._spooled[file] = (self._notices(sheet, layout, kind), spool)
 
 
 def _pages(

@@ -19,7 +19,7 @@ from syncd.connectors.sheets.layout import (
     site_key,
 )
 from syncd.connectors.sheets.records import CLIENT, KEY, MAX_KEY, MONTH_FIRST, SITE
-from syncd.connectors.sheets.text_files import Batch
+from syncd.connectors.sheets.sheet import Batch
 from syncd.errors import BadResponse
 from syncd.records import Reject
 from syncd.text import fold, fold_all

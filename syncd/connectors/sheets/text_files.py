@@ -1,108 +1,108 @@
-"""A CSV file as batches of rows: opened safely, decoded strictly, and the same from end to end.
+"""A text file as batches of rows: decoded strictly, cut into cells, within limits.
 
-Ending normally promises that the whole file was read and did not change meanwhile; everything else
-raises a ProviderError that names the file, the line where there is one, and what to do.
+Ending normally promises that the whole file was read; everything else raises a ProviderError that
+names the file, the line where there is one, and what to do.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from io import BufferedReader, RawIOBase, TextIOWrapper
 from itertools import chain, count, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
-from syncd.errors import BadResponse, ProviderUnavailable
+from syncd.connectors.sheets.encodings import AsUtf8, Encoding
+from syncd.connectors.sheets.sheet import (
+    BATCH,
+    MAX_CELL,
+    MAX_COLUMNS,
+    MAX_HEADING,
+    Batch,
+    Reading,
+    Row,
+)
+from syncd.errors import BadResponse
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-MAX_CELL = 1 << 20
-"""Characters in one cell."""
 MAX_LINE = 4 * MAX_CELL
 """Bytes in one line, enough for any cell of that length; give or take a block."""
 MAX_PAGE = 16 * MAX_LINE
 """Bytes in the rows of one page: what bounds the memory, whatever a file holds."""
 BLOCK = 1 << 16
-BATCH = 128
-"""Rows in one batch: few enough to be still in the processor's cache when they are used."""
-MAX_HEADING = 300
-MAX_COLUMNS = 2_000
 DELIMITERS = ",;\t|"
+DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_AS_UTF8 = 'save it as "CSV UTF-8" and drop it again'
-
-Row = list[str]
+_SAYS_DELIMITER = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+"""How spreadsheet programs are told the delimiter, on a line of its own."""
+_BLANK_LINES = 20
+"""So many blank lines may stand before the headings."""
 
 # One limit for the whole process, so it is set once and never back: readers run in many threads.
 csv.field_size_limit(max(MAX_CELL, csv.field_size_limit()))
 
 
-class Version(NamedTuple):
-    """What tells one version of a file from the next."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> Version:
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-@dataclass(slots=True)
-class Batch:
-    """Consecutive rows: where they begin, and whether a cell may hold the marker."""
-
-    rows: list[Row]
-    first_line: int
-    marked: bool
-    page: int
-    """Which page they belong to."""
-
-    def line_of(self, index: int) -> int:
-        """The line on which row `index` begins; a row may span lines inside its quotes."""
-        return self.first_line + sum(map(_lines_in, self.rows[:index]))
-
-
-class Sheet:
+class TextSheet:
     """One open CSV file: its headings, then its rows, batch by batch."""
 
-    def __init__(self, file: str, blocks: Blocks, delimiter: str | None):
+    def __init__(self, file: str, binary: BinaryIO, encoding: Encoding, reading: Reading) -> None:
         self.file = file
-        self._blocks = blocks
+        source = binary if encoding.is_utf8 else AsUtf8(binary, encoding.codec)
+        self._blocks = Blocks(file, source, reading.clear)
         # The csv module takes lines straight from the text layer: a step of ours for every line
         # would cost as much as parsing it, so the limits are kept on the blocks below.
-        lines = TextIOWrapper(BufferedReader(blocks, BLOCK), encoding="utf-8-sig", newline="")
-        first = next(lines, None)
-        if first is None:
-            raise BadResponse(f"{file} is empty: not even a line of headings; nothing was read")
-        self.delimiter = delimiter or _detect(first)
+        buffered = BufferedReader(self._blocks, BLOCK)
+        lines = TextIOWrapper(buffered, encoding="utf-8-sig", newline="")
+        first, said = self._first_line(lines)
+        self.delimiter = reading.delimiter or said or _detect(first)
         self._reader = csv.reader(chain((first,), lines), delimiter=self.delimiter, strict=True)
         self.headings = self._take(1)[0]
         self._check_headings(first)
+        delimiter = DELIMITER_NAMES.get(self.delimiter, self.delimiter)
+        self.shown = {"format": "CSV", "encoding": encoding.shown, "delimiter": delimiter}
+        self.notices = [_of_guess(file, encoding)] if encoding.guessed else []
+
+    def _first_line(self, lines: Iterator[str]) -> tuple[str, str | None]:
+        """The line of headings, and the delimiter that a line before it names."""
+        said, self._skipped = None, 0
+        for line in islice(lines, _BLANK_LINES):
+            if line.strip() and not (named := _SAYS_DELIMITER.fullmatch(line)):
+                return line, said
+            said = named[1] if line.strip() and named else said
+            self._skipped += 1
+        raise BadResponse(f"{self.file} is empty: not even a line of headings; nothing was read")
 
     def batches(self, page_size: int) -> Iterator[Batch]:
         """The rows after the headings, in pages of `page_size`; blank lines are empty rows."""
         portions = [min(BATCH, page_size - start) for start in range(0, page_size, BATCH)]
+        last: Row = []
         for page in count():
             self._blocks.begin_page()
             for portion in portions:
-                line = self._reader.line_num + 1
+                line = self._line + 1
                 rows = self._take(portion)
                 if not rows:
+                    self._refuse_cut_off(last)
                     return
+                last = rows[-1]
                 yield Batch(rows, line, self._blocks.marked, page)
+
+    @property
+    def _line(self) -> int:
+        return self._reader.line_num + self._skipped
+
+    def _refuse_cut_off(self, last: Row) -> None:
+        """A file that ends in the middle of a row is not whole, and who is missing from it is not
+        gone.
+        """
+        if 0 < len(last) < len(self.headings) and not self._blocks.ends_with_break:
+            raise BadResponse(
+                f"{self.file}, line {self._line}: the file ends in the middle of a row, so it is "
+                "not whole; nothing of it is used: drop it again when it is"
+            )
 
     def _take(self, number: int) -> list[Row]:
         """The next rows, so many if there are."""
@@ -113,7 +113,7 @@ class Sheet:
             raise self._unreadable(error) from None
 
     def _unreadable(self, error: csv.Error) -> BadResponse:
-        place = f"{self.file}, line {self._reader.line_num}"
+        place = f"{self.file}, line {self._line}"
         if "field limit" in str(error):
             return BadResponse(
                 f"{place}: a cell of more than {MAX_CELL:,} characters; "
@@ -143,7 +143,7 @@ class Blocks(RawIOBase):
     Whoever parses them is never more than the latest block behind.
     """
 
-    def __init__(self, file: str, binary: BinaryIO, marker: str) -> None:
+    def __init__(self, file: str, binary: BinaryIO | RawIOBase, marker: str) -> None:
         super().__init__()
         self._file = file
         self._binary = binary
@@ -154,6 +154,8 @@ class Blocks(RawIOBase):
         """How much of the present line was read."""
         self._page = 0
         self._latest_marked = False
+        self.ends_with_break = True
+        """Whether what was read so far ends with a line break."""
         self.marked = False
         """Whether the marker may occur in the present batch; True wherever it does."""
 
@@ -170,8 +172,10 @@ class Blocks(RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)
-        block = self._binary.read(len(view))
+        block = self._binary.read(len(view)) or b""
         view[: len(block)] = block
+        if block:
+            self.ends_with_break = block.endswith((b"\n", b"\r"))
         self._measure(block)
         self._look_for_marker(block)
         return len(block)
@@ -193,72 +197,11 @@ class Blocks(RawIOBase):
         self._end = seen[max(0, len(seen) - len(self._marker) + 1) :]
 
 
-@contextmanager
-def open_sheet(
-    path: Path, delimiter: str | None, marker: str, seen: dict[Path, Version]
-) -> Iterator[Sheet]:
-    """The sheet in `path`, which must be the version that `seen` remembers, now and at the end."""
-    with _open_regular(path) as binary:
-        version = Version.of(os.fstat(binary.fileno()))
-        if seen.setdefault(path, version) != version:
-            raise _changed(path)
-        _refuse_other_formats(path, binary)
-        try:
-            yield Sheet(path.name, Blocks(path.name, binary, marker), delimiter)
-        except UnicodeDecodeError:
-            raise _not_utf8(path) from None
-        except OSError as error:
-            raise _unavailable(path, error) from None
-        if Version.of(os.fstat(binary.fileno())) != version:
-            raise _changed(path)
-
-
-def refuse_changed(path: Path, seen: Mapping[Path, Version]) -> None:
-    """Raise BadResponse if the file in `path` is not the version that `seen` remembers any more."""
-    try:
-        found = os.lstat(path)
-    except OSError as error:
-        raise _unavailable(path, error) from None
-    if Version.of(found) != seen[path]:
-        raise _changed(path)
-
-
-def _open_regular(path: Path) -> BinaryIO:
-    """`path` opened for reading, if it is a regular file and nothing else.
-
-    Looked at before it is opened, because opening a device may already do something; looked at
-    again afterwards, because it may have been replaced in between.
-    """
-    try:
-        _refuse_irregular(path, os.lstat(path))
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:
-        raise _unavailable(path, error) from None
-    try:
-        _refuse_irregular(path, os.fstat(descriptor))
-        return os.fdopen(descriptor, "rb", buffering=1 << 18)
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _refuse_irregular(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise BadResponse(
-            f"{path.name} is not a regular file but a link, folder or device; it was not opened"
-        )
-
-
-def _refuse_other_formats(path: Path, binary: BinaryIO) -> None:
-    start = binary.read(4096)
-    binary.seek(0)
-    if start.startswith(_UTF16):
-        raise BadResponse(f"{path.name} is UTF-16; {_AS_UTF8}")
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise BadResponse(f"{path.name} is an Excel workbook or an archive, not CSV; {_AS_UTF8}")
-    if start.count(0) * 4 > len(start):  # a stray NUL is only an unsafe character of a cell
-        raise BadResponse(f"{path.name} is not text (NUL bytes, perhaps UTF-16); {_AS_UTF8}")
+def _of_guess(file: str, encoding: Encoding) -> str:
+    return (
+        f"{file} was read as {encoding.shown}, which is a guess; if names look wrong, set "
+        '`encoding`, or save it as "CSV UTF-8"'
+    )
 
 
 def _detect(header: str) -> str:
@@ -271,37 +214,3 @@ def _width(header: str, delimiter: str) -> int:
         return len(next(csv.reader([header], delimiter=delimiter), []))
     except csv.Error:
         return 0
-
-
-def _lines_in(row: Row) -> int:
-    """How many lines a row took: one, and one for each line break inside its cells."""
-    return 1 + sum(len(_LINE_BREAK.findall(cell)) for cell in row if "\n" in cell or "\r" in cell)
-
-
-def _not_utf8(path: Path) -> BadResponse:
-    """The error for bytes that are not UTF-8; reads the file again to name the line."""
-    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    with _open_regular(path) as binary:
-        while chunk := binary.read(1 << 20):
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                line += _breaks(error.object[: error.start])
-                break
-            line += _breaks(chunk)
-    return BadResponse(f"{path.name}, line {line}: not UTF-8 (perhaps Windows-1252); {_AS_UTF8}")
-
-
-def _breaks(data: bytes) -> int:
-    return data.count(b"\n") or data.count(b"\r")
-
-
-def _changed(path: Path) -> BadResponse:
-    return BadResponse(
-        f"{path.name} changed while it was being read; nothing is concluded from this read"
-    )
-
-
-def _unavailable(path: Path, error: Exception) -> ProviderUnavailable:
-    reason = getattr(error, "strerror", None) or "invalid name"
-    return ProviderUnavailable(f"cannot read {path.name}: {reason}")
