@@ -85,6 +85,12 @@ class BadResponse(ProviderError):
     code = "bad_response"
 
 
+class Refused(BadResponse):
+    """What was read cannot be used, and never will be: fail, with what to repair, and no retry."""
+
+    code = "refused"
+
+
 class CursorExpired(ProviderError):
     """The provider no longer knows our place: forget the cursor and read in full, once."""
 

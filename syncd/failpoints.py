@@ -12,6 +12,13 @@ import threading
 from collections.abc import Callable
 
 KNOWN = (
+    "drop.opened",
+    "drop.claimed",
+    "drop.copied",
+    "drop.answered",
+    "drop.named",
+    "drop.moved",
+    "drop.ended",
     "run.opened",
     "step.opened",
     "step.claimed",

@@ -241,7 +241,8 @@ def _connection(
     if mapping not in mappings:
         shipped = _shipped(mapping)
         known = {*mappings, *unusable}
-        mappings[mapping] = shipped or _no_mapping(file, ("mapping",), mapping, known)
+        found = shipped or _no_mapping(file, ("mapping",), mapping, known)
+        mappings[mapping] = _extended(found, {})  # it is laid over nothing but what is shipped
     return ConnectionSettings(
         name=file.name,
         connector=said.connector,

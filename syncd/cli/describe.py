@@ -25,13 +25,14 @@ from syncd.cli.exits import is_change
 
 if TYPE_CHECKING:
     from syncd.store.answers_runs import AsideLine, ChangeLine
-    from syncd.sync.closing import Edit, Outcome
+    from syncd.sync.closing import Edit, FileTold, Outcome
 
 
 def summary(name: str, outcome: Outcome) -> Iterator[str]:
     """How a run went, in a few lines."""
     counts = outcome.counts
     yield f"{name}: run {outcome.run} {_ending(outcome)}"
+    yield from file_lines(outcome.file)
     if outcome.edit:
         yield f"  {_edit(outcome.edit)}"
     if reads := _reads(counts):
@@ -48,12 +49,29 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"  quarantine  {aside}"
     if gaps := _gaps(counts):
         yield f"  gaps        {gaps}: syncd gaps"
-    if outcome.mode in ("plan", "apply") and not counts.get("read people"):
+    reads_people = outcome.file is None or "read people" in counts
+    if outcome.mode in ("plan", "apply") and reads_people and not counts.get("read people"):
         yield "  nobody      not a single person was read"
     for notice in outcome.notices:
         yield f"  note        {plain(notice)}"
     for overrun in outcome.overruns:
         yield f"  limit       {plain(overrun)}"
+
+
+def file_summary(name: str, outcome: Outcome) -> Iterator[str]:
+    """What became of a dropped file of which no run was made."""
+    yield f"{name}: {plain(outcome.reason or outcome.state)}"
+    yield from file_lines(outcome.file)
+
+
+def file_lines(file: FileTold | None) -> Iterator[str]:
+    """Where a dropped file was put, and the answers that lie beside it."""
+    if file is None:
+        return
+    went = f" -> {plain(file.went)}" if file.went else ""
+    yield f"  file        {plain(file.name)}{went}"
+    for answer in file.answers:
+        yield f"  answer      {plain(answer)}"
 
 
 def _ending(outcome: Outcome) -> str:

@@ -68,6 +68,11 @@ _INCOMPLETE = frozenset(
 )
 """Codes of partial runs that did all they could; any other means that a part of the run failed."""
 
+_OF_FILES = {"waits": Exit.HELD, "unfinished": Exit.DONE}
+"""Codes of dropped files of which no run was made: one waits behind another that is held, one is
+still being written, which is nothing to worry about.
+"""
+
 
 def of_error(error: SyncdError) -> Exit:
     """The exit code of an error that ended a command."""
@@ -80,6 +85,8 @@ def of_outcome(outcome: Outcome, *, detailed: bool = False) -> Exit:
         return Exit.UNREACHABLE
     if outcome.state in ("held", "planned") and outcome.overruns:
         return Exit.HELD
+    if outcome.code in _OF_FILES:
+        return _OF_FILES[outcome.code]
     if outcome.state == "partial" and outcome.code in _INCOMPLETE:
         return Exit.QUARANTINED
     if outcome.state == "planned":

@@ -84,12 +84,14 @@ def approve(
     context: typer.Context, waiting: Waiting, *, json: AsJson = False, actor: Actor = ""
 ) -> None:
     """Do exactly what a held plan says."""
-    from syncd.sync import deciding
+    from syncd.sync import deciding, dropping
 
     answer = _Answer(json=json)
     with session.of(context).working_engine() as engine:
         outcome = deciding.approve(engine, waiting, actor or whoever())
-        answer.add(engine, _connection_of(engine, outcome.run), outcome)
+        name = _connection_of(engine, outcome.run)
+        outcome.file = dropping.follow(engine, name, outcome.run)
+        answer.add(engine, name, outcome)
     answer.end()
 
 
@@ -97,14 +99,17 @@ def reject(
     context: typer.Context, waiting: Waiting, *, json: AsJson = False, actor: Actor = ""
 ) -> None:
     """Lay a held plan aside; the same plan is not raised again."""
-    from syncd.sync import deciding
+    from syncd.sync import deciding, dropping
 
     with session.of(context).engine() as engine:
         hold = deciding.reject(engine, waiting, actor or whoever())
+        file = dropping.follow(engine, hold.connection, hold.run)
     if json:
-        as_json(hold=hold)
+        as_json(hold=hold, file=file)
         return
     say(f"plan {hold.id} of {hold.connection} (run {hold.run}) was rejected by {hold.decided_by}")
+    for line in describe.file_lines(file):
+        say(line)
     talk("nothing was changed, and this very plan is not raised again")
 
 
@@ -223,18 +228,22 @@ def _each(
     actor: str,
     answer: _Answer,
 ) -> None:
-    from syncd.sync import flow
+    from syncd.sync import dropping
 
     with session.of(context).working_engine() as engine:
         for one in [name] if name else _active(engine):
             try:
-                outcome = flow.sync(engine, one, mode=mode, full=full, actor=actor or whoever())
+                outcomes = dropping.sync_all(
+                    engine, one, mode=mode, full=full, actor=actor or whoever()
+                )
+                for outcome in outcomes:
+                    answer.add(engine, one, outcome)
             except SyncdError as error:
                 if name or engine.stop.is_set():
                     raise
                 answer.failed(one, error)
-                continue
-            answer.add(engine, one, outcome)
+        if name and not answer.codes:
+            talk(f"{name}: nothing was dropped, so there is nothing to do")
     answer.end()
 
 
@@ -303,6 +312,9 @@ class _Answer:
         from syncd.store import answers_runs
 
         self.codes.append(exits.of_outcome(outcome, detailed=self.detailed))
+        if not outcome.run:  # a file of which no run was made
+            self._add_file(name, outcome)
+            return
         asked = answers_runs.Asked(run=outcome.run, limit=self.limit)
         changes = answers_runs.changes(engine.database, asked)
         total = answers_runs.count_changes(engine.database, asked)
@@ -314,6 +326,13 @@ class _Answer:
             say(line)
         _say_aside(outcome, aside)
         _say_decision(outcome)
+
+    def _add_file(self, name: str, outcome: Outcome) -> None:
+        if self.json:
+            self.runs.append(_as_data(name, outcome, [], []))
+            return
+        for line in describe.file_summary(name, outcome):
+            say(line)
 
     def end(self) -> None:
         """The last word: JSON if it was asked for, and the exit code."""

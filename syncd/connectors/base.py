@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from syncd.changes import Overrun
 from syncd.errors import ConfigError
 from syncd.records import Location, Organization, Person, Record, Reject, Tombstone
 
@@ -72,6 +73,8 @@ class Page:
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 Merge = Callable[[bytes, bytes], bytes]
+Covers = Callable[[str, "bytes | None"], bool]
+"""Whether a read would have shown a record, by its key and stored item (None: it was illegible)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def stream(
     """Mark a method `(self, partition, cursor) -> Iterator[Page]` as the reader of one stream.
 
     parse: pure; bytes of one item to its records and rejects; raises nothing for bad input.
-    merge: for providers that send only what changed: (stored, sent) to the whole item.
+    merge: for providers that send only what changed: (stored, sent) to the whole item. A stream
+    that is not incremental sends only that always, else a full read brings whole items.
     """
 
     def mark(method: F) -> F:
@@ -159,6 +163,20 @@ class Connector(Generic[C]):
     def deletes(self, stream: Stream) -> Deletes:
         """What the stream's absences mean with these settings; by default as declared."""
         return stream.deletes
+
+    def holds(self, _stream: Stream) -> bool:
+        """Whether this read is about the stream at all; of others only what waits is looked at."""
+        return True
+
+    def coverage(self, _stream: Stream) -> Covers | None:
+        """What a full read would have shown; None: all there is. What it would not have shown is
+        not absent.
+        """
+        return None
+
+    def doubts(self) -> Sequence[Overrun]:
+        """What speaks against applying what was read without a word; known once it was checked."""
+        return ()
 
     def streams(self) -> list[Stream]:
         """The declared streams, organizations before locations before people."""

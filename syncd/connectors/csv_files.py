@@ -12,97 +12,50 @@ from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, RawItem, Repeats
-from syncd.connectors.sheets import encodings
+from syncd.connectors.sheets import options
 from syncd.connectors.sheets.census import Census
 from syncd.connectors.sheets.files import Version, open_sheet, refuse_changed
-from syncd.connectors.sheets.headings import Kind, looks_secret, squash, unknown_targets
+from syncd.connectors.sheets.headings import Kind
 from syncd.connectors.sheets.items import RowReader
 from syncd.connectors.sheets.layout import Cells, Layout, lay_out
 from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
 from syncd.connectors.sheets.sheet import Batch, Reading, Sheet
 from syncd.connectors.sheets.spool import Portion, Spool
-from syncd.connectors.sheets.text_files import DELIMITERS
 from syncd.records import Location, Organization, Person, Reject
-
-File = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
-Heading = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CsvConfig(base.Config):
     """Which files to read, and what they promise."""
 
-    combined: File | None = None
+    combined: options.File | None = None
     """One sheet whose rows are users with their client and site; excludes the other three."""
-    clients: File | None = None
-    sites: File | None = None
-    users: File | None = None
+    clients: options.File | None = None
+    sites: options.File | None = None
+    users: options.File | None = None
     contents: Literal["full", "changes"]
     """Whether who is missing from the files is gone ("full"), or merely unchanged ("changes")."""
-    key: Annotated[tuple[Heading, ...], Field(min_length=1)]
+    key: options.Key
     """The heading, or several, whose cells identify a user for ever."""
-    client: Annotated[str, Field(min_length=1)] | None = None
+    client: options.Client | None = None
     """The client of everybody in files without a client column."""
-    encoding: Annotated[str, Field(max_length=30)] | None = None
+    encoding: options.Encoding | None = None
     """Of text files; found out from all of their bytes where it is not given."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    worksheet: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    delimiter: options.Delimiter | None = None
+    worksheet: options.Worksheet | None = None
     """Of workbooks, by name; the first that people see where it is not given."""
-    clear: Annotated[str, Field(min_length=1, max_length=50)] = "<clear>"
+    clear: options.Marker = "<clear>"
     """A cell that holds exactly this empties the field; a blank cell leaves it alone."""
-    headings: dict[Heading, str] = Field(default_factory=dict)
+    headings: options.Headings = Field(default_factory=dict)
     """Heading as in the file to the heading it stands for, or to "" to ignore the column."""
     day_first: bool = True
     """Whether 05/06/2026 is the fifth of June."""
     page_size: Annotated[int, Field(ge=1, le=50_000)] = 5_000
-
-    @field_validator("key", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("key")
-    @classmethod
-    def _usable_key(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if secret := [heading for heading in value if looks_secret(heading)]:
-            raise ValueError(f'"{secret[0]}" looks like a secret, which is never read')
-        if len({squash(heading) for heading in value}) < len(value):
-            raise ValueError("the same heading twice")
-        return value
-
-    @field_validator("delimiter")
-    @classmethod
-    def _usable_delimiter(cls, value: str | None) -> str | None:
-        if value is not None and value not in DELIMITERS:
-            raise ValueError("must be a comma, a semicolon, a tab or a vertical bar")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _usable_encoding(cls, value: str | None) -> str | None:
-        return value and encodings.named(value).codec
-
-    @field_validator("clear")
-    @classmethod
-    def _usable_marker(cls, value: str) -> str:
-        if value != value.strip() or '"' in value or not value.isprintable():
-            raise ValueError("must not hold quotes or line breaks, nor blanks at its ends")
-        return value
-
-    @field_validator("headings")
-    @classmethod
-    def _known_headings(cls, value: dict[str, str]) -> dict[str, str]:
-        if unknown := unknown_targets(value):
-            raise ValueError(f'"{unknown[0]}" is not a heading that syncd knows')
-        for heading, target in value.items():
-            if target and (looks_secret(heading) or looks_secret(target)):
-                raise ValueError(f'"{heading}" looks like a secret, which is never read')
-        return value
 
     @model_validator(mode="after")
     def _some_file(self) -> Self:

@@ -272,6 +272,37 @@ merged = sa.Table(
     sa.Column("step_id", Serial, nullable=False),
 )
 
+dropped_file = sa.Table(
+    "dropped_file",
+    metadata,
+    sa.Column("id", Serial, primary_key=True),
+    sa.Column("connection_id", Serial, sa.ForeignKey("connection.id"), nullable=False),
+    sa.Column("folder", sa.Text, nullable=False),  # the sub-folder, "" for none
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),  # where it lies while it is in work
+    sa.Column("state", sa.Text, nullable=False),  # claimed, held, processed, rejected, returned
+    sa.Column("run_id", Serial, sa.ForeignKey("run.id"), nullable=False, index=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("modified", sa.Float, nullable=False),  # when the list was right, in epoch seconds
+    sa.Column("digest", sa.Text),  # of all bytes as they were dropped
+    sa.Column("copy_digest", sa.Text),  # of the copy without secrets, which is kept
+    sa.Column("meaning", sa.Text),  # of the settings and mapping that it was read with
+    sa.Column("kind", sa.Text),  # what its rows are: client, site, user
+    sa.Column("contents", sa.Text),  # full or changes
+    sa.Column("declared", sa.JSON),  # what was said of it
+    sa.Column("identified_by", sa.JSON),  # [heading] that identify users
+    sa.Column("headings", sa.JSON),  # [heading]
+    sa.Column("clients", sa.JSON),  # [key] of the clients that it names; null: too many to list
+    sa.Column("is_answer", sa.Boolean, nullable=False),  # it was one of our own, repaired
+    sa.Column("away", sa.Text),  # its name in the folder that its state names
+    sa.Column("reason", sa.Text),
+    sa.Column("claimed_at", Moment, nullable=False),
+    sa.Column("ended_at", Moment),
+    sa.Index("ix_dropped_file_digest", "connection_id", "digest"),
+    sa.Index("ix_dropped_file_copy", "connection_id", "copy_digest"),
+    sa.Index("ix_dropped_file_state", "connection_id", "state"),
+)
+
 # -- what was decided ------------------------------------------------------------------------------
 
 run = sa.Table(

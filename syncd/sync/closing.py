@@ -30,6 +30,17 @@ class Edit:
     clients: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileTold:
+    """What became of a dropped file: where it was put, and the answers that lie beside it."""
+
+    name: str
+    went: str | None = None
+    """Where it is now, from the drop-folder; None: where it was dropped."""
+    answers: list[str] = field(default_factory=list)
+    reason: str | None = None
+
+
 @dataclass(slots=True)
 class Outcome:
     """How a run ended. `counts`: `create user` -> 12, `read people` -> 900, and so on."""
@@ -45,6 +56,8 @@ class Outcome:
     overruns: list[str] = field(default_factory=list)
     edit: Edit | None = None
     """Of a plan that was made under another mapping than the configured one."""
+    file: FileTold | None = None
+    """Of a run that read a dropped file; run 0: it was not even opened."""
 
 
 def close(engine: Engine, run: int, remark: str = "") -> Outcome:

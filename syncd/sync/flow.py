@@ -33,12 +33,12 @@ def sync(
     Raises ConfigError, Busy, UsageError, or the ProviderError that says why nothing can be read.
     """
     row = engine.runs.ensure_connection(name, engine.settings.connection(name).connector)
-    _refuse_paused(row)
+    refuse_paused(row)
     connector = engine.connector(name)
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
 
     def find() -> list[Partition]:
-        _refuse_paused(engine.runs.ensure_connection(name, ""))  # a run that was left may say so
+        refuse_paused(engine.runs.ensure_connection(name, ""))  # a run that was left may say so
         return _partitions(engine, name, connector)
 
     stocktaking = partial(take_stock, remember=mode == "apply")
@@ -52,11 +52,11 @@ def walk(
     run: int,
     *,
     full: bool = False,
-    remark: str = "",
+    remark: Callable[[], str] = str,
     threads: int | None = None,
 ) -> Outcome:
     """Take every due step of an open run through its phases, and close the run. With one thread,
-    one step after the other.
+    one step after the other. `remark`: what else is to be said of it, asked at its end.
     """
     reach("run.opened")
     due = _due(engine, run)
@@ -65,10 +65,11 @@ def walk(
     with calm_collector(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
     statistics.gather(engine.database)  # of what a first load brought
-    return close(engine, run, remark)
+    return close(engine, run, remark())
 
 
-def _refuse_paused(row: ConnectionRow) -> None:
+def refuse_paused(row: ConnectionRow) -> None:
+    """UsageError for a connection that is not to be synced until someone says so."""
     if row.state != "active":
         when = "when that is mended" if row.state == "paused" else "to sync it all the same"
         raise UsageError(
@@ -87,10 +88,9 @@ def resume_or_open(
     """The run that a crash left open, or a new one with a step for each partition; `find` is asked
     for those, and may raise, before the run is there; `stocktaking` chooses among them.
     """
-    finish_left_over(engine, row.name)
-    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
-    if left is not None and _take_over(engine, left[0], left[1], mode):
-        return left[0]
+    left = take_over_left(engine, row, mode)
+    if left is not None:
+        return left
     found = find()
 
     def work(conn: Transaction) -> int:
@@ -106,6 +106,13 @@ def resume_or_open(
         return run
 
     return engine.runs.opened(work)
+
+
+def take_over_left(engine: Engine, row: ConnectionRow, mode: str) -> int | None:
+    """The run that a crash left open, if it is one to go on with; others are laid aside."""
+    finish_left_over(engine, row.name)
+    left = engine.database.query(lambda conn: engine.runs.open_run_of(conn, row.id))
+    return left[0] if left is not None and _take_over(engine, *left, mode) else None
 
 
 def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:

@@ -157,15 +157,16 @@ def _plan_quarantined(step: Step, stream: Stream) -> None:
             return
         seen = step.draft.seen(step.facts.conn, stream.name)
         pages = [dict(page) for page in step.facts.quarantine_items(stream.name)]
+    tells, covers = absence_tells(step, stream), step.connector.coverage(stream)
     for page in pages:
         absent = missing(list(page), seen)
+        gone = {key for key in absent if tells and (covers is None or covers(key, page[key]))}
+        rest = [(key, raw) for key in absent if key not in gone and (raw := page[key]) is not None]
         decisions = Decisions()
-        if absence_tells(step, stream):
-            decisions.healed = [(stream.name, key) for key in absent]
-        else:
-            raws = [(key, raw) for key in absent if (raw := page[key]) is not None]
+        if rest:
             with step.facts.open():
-                decisions = _plan_again(step, stream, raws)
+                decisions = _plan_again(step, stream, rest)
+        decisions.healed += [(stream.name, key) for key in absent if key in gone]
         reach("read.quarantine.planned")
         step.store(stream.name, PAGE_OF_SETTLING, decisions)
 

@@ -61,7 +61,7 @@ class Reading:
 def read_stream(step: Step, stream: Stream) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
     cursor = None if step.full else step.cursors.get(stream.name)
-    if cursor is None:
+    if cursor is None and step.connector.holds(stream):
         step.counts[f"read {stream.name}"] += 0  # nobody at all is something to say
     step.planner.failures = 0
     with step.facts.open():
@@ -181,14 +181,14 @@ def _sort(reading: Reading, items: Sequence[RawItem]) -> Sorted:
     settled = reading.known
     if settled is None:
         settled = step.facts.settled(stream.name, keys, sweepable(stream))
-    if stream.merge and step.cursors.get(stream.name) and not step.full:
-        items = _merged(step, stream, items)
     found = digests(step.digest_key, map(_raw_of, items))
     others = list(map(settled.get, keys))
-    odd = []
+    odd: list[Item] = []
     if found != others:
-        odd = [at for at, digest in enumerate(found) if digest != others[at]]
-    return _sort_odd(reading, keys, [Item(*items[at], found[at]) for at in odd], settled)
+        odd = [Item(*items[at], found[at]) for at in range(len(keys)) if found[at] != others[at]]
+        if stream.merge and _sends_parts(step, stream):
+            odd = [one for one in _merged(step, stream, odd) if one.digest != settled.get(one.key)]
+    return _sort_odd(reading, keys, odd, settled)
 
 
 def _sort_odd(
@@ -215,14 +215,20 @@ def _sort_odd(
     return Sorted(keys, changed, newcomers)
 
 
-def _merged(step: Step, stream: Stream, items: Sequence[RawItem]) -> list[RawItem]:
-    """Whole items, where the provider sends only what changed."""
+def _sends_parts(step: Step, stream: Stream) -> bool:
+    """Whether items of this read say only what changed."""
+    return not stream.incremental or (bool(step.cursors.get(stream.name)) and not step.full)
+
+
+def _merged(step: Step, stream: Stream, items: Sequence[Item]) -> list[Item]:
+    """Whole items, of the stored ones and what was sent of them."""
     assert stream.merge is not None
     stored = step.facts.raws(stream.name, [item.key for item in items])
-    return [
-        RawItem(item.key, stream.merge(stored[item.key], item.raw)) if item.key in stored else item
-        for item in items
+    whole = [
+        (one.key, stream.merge(stored[one.key], one.raw) if one.key in stored else one.raw)
+        for one in items
     ]
+    return step.items(whole)
 
 
 def _plan_tombstones(

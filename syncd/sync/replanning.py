@@ -27,7 +27,9 @@ def plan_under(engine: Engine, name: str, file: Path, actor: str) -> Outcome:
     edited.connector(name)  # what is configured wrongly stops the run before it opens
     edited.rules(name)
     run = resume_or_open(edited, row, "plan", actor, lambda: partitions)
-    outcome = walk(edited, name, run, full=True, remark=f"from stored items, under {show(file)}")
+    outcome = walk(
+        edited, name, run, full=True, remark=lambda: f"from stored items, under {show(file)}"
+    )
     users, clients = engine.database.query(lambda conn: counts.concerned(conn, run))
     outcome.edit = Edit(show(file), users, clients)
     return outcome

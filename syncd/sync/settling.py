@@ -170,7 +170,8 @@ class Turns:
         step, stream = self.step, self.stream
         if not is_proven(step) or not absence_tells(step, stream):
             return set()
-        links = step.facts.links(stream.name, self._missing(keys)).values()
+        gone = only_covered(step, stream, self._missing(keys))
+        links = step.facts.links(stream.name, gone).values()
         page = Page()
         swept = [link for link in links if link.state in sweepable(stream)]
         with step.context.so_far.trial():
@@ -185,6 +186,15 @@ class Turns:
         if self._seen is None:
             self._seen = self.step.draft.seen(self.step.facts.conn, self.stream.name)
         return missing(keys, self._seen)
+
+
+def only_covered(step: Step, stream: Stream, gone: list[str]) -> list[str]:
+    """Those of the keys which the read would have shown. Ask while facts are open."""
+    covers = step.connector.coverage(stream) if gone else None
+    if covers is None:
+        return gone
+    raws = step.facts.raws(stream.name, gone)
+    return [key for key in gone if key in raws and covers(key, raws[key])]
 
 
 def absence_tells(step: Step, stream: Stream) -> bool:
@@ -210,10 +220,10 @@ def _tick(step: Step, stream: Stream) -> None:
     name = stream.name
     with step.facts.open():
         running = step.facts.running(name)
-        absent: set[str] = set()
+        unseen: set[str] = set()
         if running and absence_tells(step, stream):
-            absent.update(missing(running, step.draft.seen(step.facts.conn, name)))
-    todo = [key for key in running if key not in absent | step.reads[name].ticked]
+            unseen.update(missing(running, step.draft.seen(step.facts.conn, name)))
+    todo = [key for key in running if key not in unseen | step.reads[name].ticked]
     for start in range(0, len(todo), step.batch):
         keys = todo[start : start + step.batch]
         with step.facts.open():
@@ -255,6 +265,7 @@ def _look_again(step: Step, stream: Stream) -> None:
     with step.facts.open():
         forgotten = step.facts.changed_since_gone(name, reasons)
         keys = missing(forgotten, step.draft.seen(step.facts.conn, name)) if forgotten else []
+        keys = only_covered(step, stream, keys)
     for start in range(0, len(keys), step.batch):
         page = Page()
         with step.facts.open():
@@ -282,12 +293,12 @@ def _compare(step: Step, stream: Stream, states: Sequence[LinkState], total: int
     while True:
         with step.facts.open():
             keys = step.facts.living(name, states, after, SWEPT_AT_ONCE)
+            gone = only_covered(step, stream, missing(keys, seen))
         if not keys:
             return found
-        absent = missing(keys, seen)
-        for start in range(0, len(absent), step.batch):
-            _plan_absent(step, stream, absent[start : start + step.batch])
-        done, found, after = done + len(keys), found + len(absent), keys[-1]
+        for start in range(0, len(gone), step.batch):
+            _plan_absent(step, stream, gone[start : start + step.batch])
+        done, found, after = done + len(keys), found + len(gone), keys[-1]
         step.report(Progress("sweep", name, done, total))
 
 
@@ -296,10 +307,10 @@ def _saw_all(step: Step, stream: str, living: int) -> bool:
     return step.reads[stream].living_seen == living and not step.reads[stream].repeating
 
 
-def _plan_absent(step: Step, stream: Stream, absent: Sequence[str]) -> None:
+def _plan_absent(step: Step, stream: Stream, keys: Sequence[str]) -> None:
     page = Page()
     with step.facts.open():
-        links = list(step.facts.links(stream.name, absent).values())
+        links = list(step.facts.links(stream.name, keys).values())
         plan_gone(step.context, stream.name, links, "absent", page)
     here = (LinkState.ALIVE, LinkState.LEAVING)
     step.reads[stream.name].vanished += sum(one.state in here for one in links)

@@ -17,7 +17,7 @@ from syncd.changes import (
     Overrun,
     Quarantined,
 )
-from syncd.connectors.base import Deletes, Page, Partition, Stream
+from syncd.connectors.base import Covers, Deletes, Page, Partition, Stream
 from syncd.errors import Cancelled, Interrupted
 from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Context
@@ -57,6 +57,12 @@ class Reader(Protocol):
     def check(self) -> None: ...
 
     def streams(self) -> list[Stream]: ...
+
+    def holds(self, stream: Stream, /) -> bool: ...
+
+    def coverage(self, stream: Stream, /) -> Covers | None: ...
+
+    def doubts(self) -> Sequence[Overrun]: ...
 
     def deletes(self, stream: Stream, /) -> Deletes: ...
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from syncd.changes import Overrun
 from syncd.connectors.base import Connector, Deletes, Page, Partition, RawItem, Stream
 from syncd.store import items
 from syncd.sync.engine import Engine
@@ -29,6 +30,17 @@ class Stored:
     def streams(self) -> list[Stream]:
         """Those of the connector: their items are parsed as ever."""
         return self._connector.streams()
+
+    def holds(self, _stream: Stream) -> bool:
+        """Something of every stream may be stored."""
+        return True
+
+    def coverage(self, _stream: Stream) -> None:
+        """Nobody is absent, so that it does not matter."""
+
+    def doubts(self) -> Sequence[Overrun]:
+        """What is stored was applied before."""
+        return ()
 
     def deletes(self, _stream: Stream) -> Deletes:
         """Nothing is evidence of absence."""

@@ -21,6 +21,7 @@ from syncd.errors import (
     PlanHeld,
     ProviderUnavailable,
     RateLimited,
+    Refused,
     StoreUnavailable,
     SyncdError,
     UsageError,
@@ -168,6 +169,8 @@ def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
     else:
         step = _read(engine, step, row)
         settle(step)
+        if step.draft.next_seq:  # a plan that changes nothing does no harm
+            step.doubts += step.connector.doubts()
         verdict = guarding.judge(step)
     waits = False
 
@@ -192,7 +195,9 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
             if step.full:
                 raise
             step = prepare(engine, step.connection, row, step.lease, full=True)
-        except (ProviderUnavailable, BadResponse, StoreUnavailable):
+        except (ProviderUnavailable, BadResponse, StoreUnavailable) as error:
+            if isinstance(error, Refused):  # it stays as it is, however often it is read
+                raise
             if attempt == READ_ATTEMPTS:
                 raise
             time.sleep(0.2 * attempt)

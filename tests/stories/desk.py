@@ -84,7 +84,7 @@ class Desk:
 
     def connect(self, name: str, connector: str, config: Mapping[str, Any]) -> None:
         """Write a connection's file; its mapping is empty until `mapping` fills it."""
-        lines = [f"{key} = {_toml(value)}" for key, value in config.items()]
+        lines = [f"{key} = {as_toml(value)}" for key, value in config.items()]
         text = f'connector = "{connector}"\nmapping = "{name}"\n[config]\n' + "\n".join(lines)
         (self.folder / "connections" / f"{name}.toml").write_text(text, encoding="utf-8")
         path = self.folder / "mappings" / f"{name}.toml"
@@ -134,7 +134,9 @@ class Desk:
 
     def prefer(self, **orders: list[str]) -> None:
         """Write [precedence]; `user_phone` is the field "user.phone"."""
-        lines = [f'"{key.replace("_", ".", 1)}" = {_toml(names)}' for key, names in orders.items()]
+        lines = [
+            f'"{key.replace("_", ".", 1)}" = {as_toml(names)}' for key, names in orders.items()
+        ]
         self.precedence = "[precedence]\n" + "\n".join(lines) + "\n"
         self.reload()
 
@@ -328,11 +330,12 @@ absent = { action = "deactivate", after = [] }
 """The mapping of stories: as shipped for spreadsheets, but who is absent leaves at once."""
 
 
-def _toml(value: object) -> str:
+def as_toml(value: object) -> str:
+    """A value as it stands in a settings file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + "}"
+        return "{" + ", ".join(f'"{key}" = {as_toml(item)}' for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(as_toml, value)) + "]"
     return str(value) if isinstance(value, int | float) else f'"{value}"'

@@ -378,7 +378,7 @@ def test_a_ragged_row_proves_nothing(desk: Desk) -> None:
     """R1: the row may well be about whoever is missing."""
     desk.sync(people(4))
     lines = (desk.folder / "people.csv").read_text().splitlines()
-    (desk.folder / "people.csv").write_text("\n".join([*lines[:-1], "p3,broken"]))
+    (desk.folder / "people.csv").write_text("\n".join([*lines[:-1], "p3,broken", ""]))
 
     outcome = desk.sync()
 

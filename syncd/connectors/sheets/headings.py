@@ -200,6 +200,11 @@ COLUMNS: dict[Kind, dict[str, Column]] = {
 }
 """The known columns, by canonical heading, in the order in which raw items carry them."""
 
+_RANKS = {
+    kind: {heading: number for number, heading in enumerate(columns)}
+    for kind, columns in COLUMNS.items()
+}
+
 SEARCH: dict[Kind, tuple[Kind, ...]] = {
     Kind.CLIENT: (Kind.CLIENT,),
     Kind.SITE: (Kind.SITE, Kind.CLIENT),
@@ -295,6 +300,11 @@ def meaning(heading: str, sheet: Kind) -> Meaning | None:
     )
 
 
+def kinds_with(heading: str) -> list[Kind]:
+    """The kinds that have a column of this name, without a word before it that says which."""
+    return [kind for kind in Kind if squash(heading) in _KNOWN[kind]]
+
+
 def near_miss(heading: str, sheet: Kind) -> str | None:
     """A known heading that `heading` may be a misspelling of."""
     known = {name: kind for kind in reversed(SEARCH[sheet]) for name in _KNOWN[kind]}
@@ -305,8 +315,12 @@ def near_miss(heading: str, sheet: Kind) -> str | None:
 
 def canonical_order(kind: Kind, columns: Iterable[Column]) -> list[Column]:
     """Columns as raw items carry them: known ones as in the table, then custom ones by name."""
-    rank = {heading: number for number, heading in enumerate(COLUMNS[kind])}
-    return sorted(columns, key=lambda it: (rank.get(it.heading, len(rank)), it.heading))
+    return sorted(columns, key=lambda it: (rank(kind, it.heading), it.heading))
+
+
+def rank(kind: Kind, heading: str) -> int:
+    """The place of a canonical heading in the table; custom ones come after all."""
+    return _RANKS[kind].get(heading, len(_RANKS[kind]))
 
 
 @lru_cache(maxsize=4096)

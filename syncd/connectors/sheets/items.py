@@ -84,6 +84,14 @@ class RowReader:
         odd = [at for at, row in enumerate(rows) if len(row) != self._width]
         return [row for row in rows if len(row) == self._width], odd
 
+    def keys(self, rows: Sequence[Cells]) -> list[str]:
+        """The key of each row; "" for a row that is no item."""
+        regular, odd = self._regular(rows)
+        keys = iter(self._keys(regular))
+        none = set(odd)
+        found = ["" if at in none else next(keys) for at in range(len(rows))]
+        return [key if len(key) <= MAX_KEY else "" for key in found]
+
     def reject(self, batch: Batch, index: int) -> Reject | None:
         """Why a row is no item; None for one that says nothing, which is no fault.
 
