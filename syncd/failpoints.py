@@ -11,14 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-KNOWN = (
-    "drop.opened",
-    "drop.claimed",
-    "drop.copied",
-    "drop.answered",
-    "drop.named",
-    "drop.moved",
-    "drop.ended",
+SYNCING = (
     "run.opened",
     "step.opened",
     "step.claimed",
@@ -56,6 +49,19 @@ KNOWN = (
     "close.run",
     "close.ended",
 )
+"""Places of every sync."""
+DROPPING = (
+    "drop.opened",
+    "drop.claimed",
+    "drop.copied",
+    "drop.answered",
+    "drop.named",
+    "drop.moved",
+    "drop.forgotten",
+    "drop.ended",
+)
+"""Places of a sync of a dropped file, besides."""
+KNOWN = SYNCING + DROPPING
 
 
 def _die() -> None:

@@ -146,9 +146,12 @@ class Filing:
         return replace(file, state=dropped.CLAIMED, away=None)
 
     def _named(self, file: DroppedFile, into: str) -> str:
-        """The name under which the file is put away, written down before it is."""
+        """The name under which the file is put away, written down before it is. From now on its copy
+        stands for it, if there is one.
+        """
         if file.away:
             return file.away
+        self.places.forget_original(file.place, file.name)
         name = self.places.free_name(into, file.folder, file.name)
         self._update(file, away=name)
         return name
@@ -165,13 +168,16 @@ class Filing:
     def _end(
         self, file: DroppedFile, state: str, away: str | None, reason: str | None = None
     ) -> None:
+        # First, because what lies in work without being claimed is taken for somebody else's.
+        self.places.forget(file.place)
+        reach("drop.forgotten")
+
         def work(conn: Transaction) -> None:
             now = self.engine.database.now(conn)
             dropped.update(conn, file.id, state=state, away=away, reason=reason, ended_at=now)
 
         self.engine.database.transact(work)
         reach("drop.ended")
-        self.places.forget(file.place)
 
     def _update(self, file: DroppedFile, **values: object) -> None:
         self.engine.database.transact(lambda conn: dropped.update(conn, file.id, **values))

@@ -37,10 +37,10 @@ AGAIN = {
 """Places that a sync passes often, and a later pass to die at, too."""
 
 PLACES = [
-    *((dialect, name, 1) for dialect in ("sqlite", "postgresql") for name in failpoints.KNOWN),
+    *((dialect, name, 1) for dialect in ("sqlite", "postgresql") for name in failpoints.SYNCING),
     *(("sqlite", name, count) for name, count in AGAIN.items()),
 ]
-APPLY_AND_CLOSE = [n for n in failpoints.KNOWN if n.split(".")[0] in ("apply", "close")]
+APPLY_AND_CLOSE = [n for n in failpoints.SYNCING if n.split(".")[0] in ("apply", "close")]
 DECIDED = ["step.claimed", *APPLY_AND_CLOSE]
 UNDONE = [name for name in APPLY_AND_CLOSE if name != "close.step"]  # an undo works on no step
 

@@ -179,7 +179,7 @@ def free_leases(conn: Transaction) -> None:
 @given(
     histories(),
     st.lists(
-        st.tuples(st.sampled_from(failpoints.KNOWN), st.integers(1, 4)), min_size=1, max_size=2
+        st.tuples(st.sampled_from(failpoints.SYNCING), st.integers(1, 4)), min_size=1, max_size=2
     ),
 )
 def test_an_interrupted_sync_ends_like_one_that_was_not(

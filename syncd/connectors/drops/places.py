@@ -225,6 +225,11 @@ class Places:
         """Its private copy."""
         return self.root / WORK / place / f"snapshot{_suffix(name)}"
 
+    def forget_original(self, place: str, name: str) -> None:
+        """Remove a claimed file that was copied: it may hold what its copy does not."""
+        if self.snapshot(place, name).exists():
+            self.original(place, name).unlink(missing_ok=True)
+
     def manifest(self, place: str) -> Path:
         """What was dropped beside it, if anything was."""
         return self.root / WORK / place / f"beside{MANIFEST}"
