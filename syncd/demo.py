@@ -10,14 +10,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from syncd import cli
+from syncd import cli, demo_files
 
 FOLDER = Path(".demo")
-DONE, QUARANTINED = 0, 3
+DONE, FAILED, QUARANTINED = 0, 1, 3
+DROP = Path("drop")
 _MARK = "made by the syncd demo"
 
 
@@ -27,6 +28,23 @@ class Step(NamedTuple):
     words: str
     command: Sequence[str]
     expected: int = DONE
+    before: Callable[[], Iterable[str]] = tuple
+    """Does what a person would do first, and says how that is typed."""
+
+
+def _drop_files() -> Iterator[str]:
+    shutil.copy("config/samples/drop-folder.toml", "config/connections/drop.toml")
+    yield "cp config/samples/drop-folder.toml config/connections/drop.toml"
+    for name in demo_files.drop(DROP):
+        yield f'cp "…/{name}" "{DROP / name}"'
+
+
+def _repair() -> Iterator[str]:
+    yield demo_files.repair(DROP)
+
+
+def _drop_again() -> Iterator[str]:
+    yield demo_files.drop_again(DROP)
 
 
 STEPS = (
@@ -50,6 +68,14 @@ STEPS = (
          ["users", "add", "--client", "Brightwater Dental", "name=Ada Byron",
           "email=ada.byron@brightwater.example.org"]),
     Step("Who is in the source and not on the desk, or the other way round?", ["gaps"]),
+    Step("People drop spreadsheets in a folder, good ones and bad ones. A look at one of them:",
+         ["csv", "inspect", "drop/accounts.csv", "--rows", "1"], before=_drop_files),
+    Step("What becomes of each: a bomb and half a file are refused, one row has to be repaired.",
+         ["sync", "drop"], FAILED),
+    Step("The failed row, repaired and dropped again, finishes the job …",
+         ["sync", "drop"], before=_repair),
+    Step("… and what was processed changes nothing when it is dropped again.",
+         ["sync", "drop"], before=_drop_again),
 )  # fmt: skip
 
 
@@ -62,7 +88,12 @@ def main() -> int:
     for step in STEPS:
         if not _took(step):
             return 1
-    _say(f"# That was the tour, in {time.monotonic() - began:.1f} s. It is all in {FOLDER}; go on:")
+    _say(f"\n# What lies in {DROP} now:")
+    for path in sorted(path for path in DROP.rglob("*") if path.is_file()):
+        _say(f"#   {path}")
+    _say(
+        f"\n# That was the tour, in {time.monotonic() - began:.1f} s. It is all in {FOLDER}; go on:"
+    )
     _say(f"#   cd {FOLDER} && syncd --help")
     return 0
 
@@ -89,7 +120,10 @@ def _go_there() -> None:
 
 
 def _took(step: Step) -> bool:
-    _say(f"\n# {step.words}\n$ syncd {' '.join(_shown(word) for word in step.command)}")
+    _say(f"\n# {step.words}")
+    for typed in step.before():
+        _say(f"$ {typed}")
+    _say(f"$ syncd {' '.join(_shown(word) for word in step.command)}")
     code = cli.run(list(step.command))
     if code == step.expected:
         return True

@@ -22,9 +22,9 @@ LAYERS: list[set[str]] = [
     {"sync"},
     {"jobs", "web"},
     {"cli"},
-    {"demo"},
+    {"demo", "demo_files"},
 ]
-MAY_USE_EACH_OTHER = [LAYERS[0], LAYERS[1]]
+MAY_USE_EACH_OTHER = [LAYERS[0], LAYERS[1], LAYERS[-1]]
 SETTINGS_MAY_USE = {"errors", "toml_file"}
 
 HOMES = {
@@ -37,6 +37,8 @@ HOMES = {
     "msal": "connectors",
     "requests": "connectors",
     "tenacity": "connectors",
+    "charset_normalizer": "connectors",
+    "xlsxwriter": "connectors",
     "rich": "cli",
     "typer": "cli",
 }

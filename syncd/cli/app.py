@@ -23,6 +23,7 @@ from syncd.cli import (
     merging,
     reviewing,
     setup,
+    sheets,
     syncing,
 )
 from syncd.cli.console import complain, say, talk
@@ -52,6 +53,7 @@ setup.connections.command("resume")(syncing.resume)
 setup.connections.command("retire")(syncing.retire)
 reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
+app.add_typer(sheets.csv, name="csv", rich_help_panel="Begin")
 app.add_typer(reviewing.review, name="review", rich_help_panel="Ask")
 desk.clients.command("merge")(merging.merge_clients)
 desk.sites.command("merge")(merging.merge_sites)

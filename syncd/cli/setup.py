@@ -29,6 +29,7 @@ TEMPLATES = (
     "mappings/payroll.toml",
     "samples/people.csv",
     "samples/payroll.csv",
+    "samples/drop-folder.toml",
     "samples/separate-sheets.toml",
     "samples/clients.csv",
     "samples/sites.csv",

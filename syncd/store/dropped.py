@@ -29,6 +29,7 @@ class DroppedFile:
     connection: int
     folder: str
     name: str
+    series: str
     place: str
     state: str
     run: int
@@ -60,7 +61,7 @@ class DroppedFile:
 
 _C = t.dropped_file.c
 _COLUMNS = (
-    _C.id, _C.connection_id, _C.folder, _C.name, _C.place, _C.state, _C.run_id, _C.size,
+    _C.id, _C.connection_id, _C.folder, _C.name, _C.series, _C.place, _C.state, _C.run_id, _C.size,
     _C.modified, _C.digest, _C.meaning, _C.kind, _C.contents, _C.declared, _C.identified_by,
     _C.headings, _C.clients, _C.is_answer, _C.away, _C.reason,
 )  # fmt: skip
@@ -115,13 +116,11 @@ def same(
     return found[0] if found else None
 
 
-def last_like(
-    conn: Connection, connection: int, folder: str, kind: str, contents: str
-) -> DroppedFile | None:
-    """The file of this kind that was applied last, none of our own answers."""
-    these = sa.and_(_C.folder == folder, _C.kind == kind, _C.contents == contents)
-    query = _applied(connection).where(these, _C.is_answer.is_(False)).limit(1)
-    found = _found(conn, query)
+def last_like(conn: Connection, file: DroppedFile, kind: str, contents: str) -> DroppedFile | None:
+    """The last file of the same series that was applied, none of our own answers."""
+    these = sa.and_(_C.folder == file.folder, _C.series == file.series)
+    query = _applied(file.connection).where(these, _C.kind == kind, _C.contents == contents)
+    found = _found(conn, query.where(_C.is_answer.is_(False)).limit(1))
     return found[0] if found else None
 
 

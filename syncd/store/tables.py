@@ -279,6 +279,7 @@ dropped_file = sa.Table(
     sa.Column("connection_id", Serial, sa.ForeignKey("connection.id"), nullable=False),
     sa.Column("folder", sa.Text, nullable=False),  # the sub-folder, "" for none
     sa.Column("name", sa.Text, nullable=False),
+    sa.Column("series", sa.Text, nullable=False),  # what files of one sender share
     sa.Column("place", sa.Text, nullable=False),  # where it lies while it is in work
     sa.Column("state", sa.Text, nullable=False),  # claimed, held, processed, rejected, returned
     sa.Column("run_id", Serial, sa.ForeignKey("run.id"), nullable=False, index=True),

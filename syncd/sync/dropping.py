@@ -154,6 +154,7 @@ class _Folder:
                 connection_id=self.row.id,
                 folder=safe_text(arrival.folder),
                 name=safe_text(arrival.name),
+                series=self.connector.config.series(arrival.folder, arrival.name),
                 place=place,
                 size=arrival.size,
                 modified=arrival.modified,

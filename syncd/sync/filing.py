@@ -146,8 +146,8 @@ class Filing:
         return replace(file, state=dropped.CLAIMED, away=None)
 
     def _named(self, file: DroppedFile, into: str) -> str:
-        """The name under which the file is put away, written down before it is. From now on its copy
-        stands for it, if there is one.
+        """The name under which the file is put away, written down before it is. From now on its
+        copy stands for it, if there is one.
         """
         if file.away:
             return file.away

@@ -60,7 +60,8 @@ class Parcel:
         """A file that is only planned: it is copied to `scratch`, and nothing is written down."""
         folder, file_name = safe_text(arrival.folder), safe_text(arrival.name)
         file = DroppedFile(
-            *(0, connection, folder, file_name, "", dropped.CLAIMED, 0),
+            *(0, connection, folder, file_name, connector.config.series(folder, file_name)),
+            *("", dropped.CLAIMED, 0),
             *(arrival.size, arrival.modified),
         )
         parcel = cls(engine, name, connector, file, arrival)
@@ -175,9 +176,7 @@ class Parcel:
         assignment = Assignment(snapshot, self._shown, file.folder, known, secrets)
         reader = FileReader(declared, assignment, self.connector.config.page_size)
         last = self.engine.database.query(
-            lambda conn: dropped.last_like(
-                conn, file.connection, file.folder, reader.facts.kind, reader.facts.contents
-            )
+            lambda conn: dropped.last_like(conn, file, reader.facts.kind, reader.facts.contents)
         )
         if last:
             assignment.expectation = Expectation(

@@ -509,6 +509,14 @@ def test_a_column_may_be_called_something_else_that_means_the_same(desk: DropDes
     assert desk.only().counts["update user"] == 1
 
 
+def test_another_sender_may_have_other_columns(desk: DropDesk) -> None:
+    desk.leave("staff 2027-03.csv", row("Ada", phone="1"))
+    desk.leave("mill.csv", ["Bo", "bo@mill.example", "Mill"], headings=HEADINGS[:3], at=1)
+    assert [one.state for one in desk.work_off()] == ["succeeded"] * 2
+    desk.leave("staff 2027-04.csv", ["Cy", "c@acme.example", "Acme"], headings=HEADINGS[:3], at=2)
+    assert desk.only().code == "refused"
+
+
 def test_the_key_cannot_change_unnoticed(desk: DropDesk) -> None:
     headings = [*HEADINGS, "Staff no"]
     desk.leave("people.csv", [*row("Ada"), "1"], headings=headings)
@@ -530,7 +538,7 @@ def test_what_looks_like_a_secret_is_nowhere(desk: DropDesk) -> None:
                headings=headings)  # fmt: skip
     outcome = desk.only()
 
-    assert any('"Password", "PIN", "API token" looks like' in one for one in outcome.notices)
+    assert any('"Password", "PIN", "API token" look like secrets' in one for one in outcome.notices)
     kept = [path.read_bytes() for path in desk.drop.rglob("*") if path.is_file()]
     assert len(kept) == 3
     assert not [data for data in kept if b"Password" in data or canary.encode() in data]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from fnmatch import fnmatchcase
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from syncd.connectors import base
 from syncd.connectors.sheets import options
-from syncd.connectors.sheets.headings import Kind
+from syncd.connectors.sheets.headings import Kind, squash
 from syncd.errors import BadResponse
 
 KINDS = {"clients": Kind.CLIENT, "sites": Kind.SITE, "users": Kind.USER}
@@ -82,11 +83,22 @@ class FolderConfig(Declared):
 
     def declared(self, folder: str, name: str, manifest: Manifest | None) -> Declared:
         """What is said about one file."""
-        rule = next((rule for rule in self.files if rule.fits(folder, name)), None)
+        rule = self._rule(folder, name)
         said = self.said()
         for more in (rule, manifest):
             said |= more.said() if more else {}
         return Declared(**said)
+
+    def series(self, folder: str, name: str) -> str:
+        """What the files of one sender share, so that the next is compared with the last: the rule
+        for their names, or what is left of these without numbers: `staff 2027-03.csv` is `staff`.
+        """
+        rule = self._rule(folder, name)
+        stem = PurePath(name).stem
+        return rule.name if rule else squash("".join(it for it in stem if not it.isdigit()))
+
+    def _rule(self, folder: str, name: str) -> FileRule | None:
+        return next((rule for rule in self.files if rule.fits(folder, name)), None)
 
 
 def read_manifest(name: str, data: bytes) -> Manifest:

@@ -119,7 +119,7 @@ class FileReader(Csv):
                 f"in {assignment.shown}.toml beside it"
             )
         key = self._key(declared, export, kind)
-        means = tuple(_meaning(one, kind, declared) for one in headings)
+        means = tuple(filter(None, (_meaning(one, kind, declared) for one in headings)))
         return Facts(kind, contents, key, means, answer, shown), export
 
     def _kind(self, declared: Declared, headings: Sequence[str], export: Export | None) -> Kind:
@@ -335,7 +335,9 @@ class FileReader(Csv):
 
     def _of_secrets(self) -> str:
         names = ", ".join(f'"{one}"' for one in self.assignment.secrets)
-        return f"{self.assignment.shown}: {names} looks like a secret, was not read and is not kept"
+        one = len(self.assignment.secrets) == 1
+        they = "looks like a secret: it was" if one else "look like secrets: they were"
+        return f"{self.assignment.shown}: {names} {they} not read, and not kept"
 
     def _named(self, notice: str) -> str:
         return notice.replace(self.assignment.path.name, self.assignment.shown)
@@ -349,11 +351,13 @@ class Nothing(base.Connector[base.Config]):
 
 
 def _meaning(heading: str, kind: Kind, declared: Declared) -> str:
-    """A heading as it is compared with those of other files: by what it stands for."""
+    """A heading as it is compared with those of other files: by what it stands for; "" for one that
+    is not read.
+    """
     instead = {squash(one): target for one, target in (declared.headings or {}).items()}
     target = instead.get(squash(heading)) or heading
     found = meaning(target, kind)
-    return found.label(kind) if found else squash(heading)
+    return found.label(kind) if found else ""
 
 
 def reading_of(declared: Declared) -> Reading:

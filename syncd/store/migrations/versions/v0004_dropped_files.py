@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("connection_id", serial, nullable=False),
         sa.Column("folder", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("series", sa.Text, nullable=False),
         sa.Column("place", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("run_id", serial, nullable=False),
