@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench constraints clean
+.PHONY: help demo test check bench fuzz constraints clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,11 +16,15 @@ demo: .venv/.stamp ## a tour with sample data, in a temporary folder
 test: .venv/.stamp ## all tests, on SQLite and on a PostgreSQL that they start themselves
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: .venv/.stamp ## what CI runs: lint, format, types, tests
+check: .venv/.stamp ## what CI runs: lint, format, types, a minute of fuzzing, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.fuzz.readers 60
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+fuzz: .venv/.stamp ## an hour of mutated files for what reads spreadsheets
+	$(BIN)/python -m tests.fuzz.readers 3600
 
 bench: .venv/.stamp ## how fast it is on this computer
 	$(BIN)/python -m tests.benchmarks.core

@@ -22,6 +22,8 @@ from syncd.records import Reject
 MAX_ROWS = 200_000
 """Rows that are looked at; more would take too long for a look."""
 
+_USUAL_KEYS = ("employee_id", "third_party_id", "emailaddress", "login")
+
 
 class HeadingTold(NamedTuple):
     """One column: its heading, the canonical heading it means, the field, and what else to know."""
@@ -63,12 +65,11 @@ def inspect(path: Path, declared: Declared, folder: str = "", first: int = 5) ->
     kind = _look_at_headings(told, path, declared)
     if kind is None:
         return told
-    assumed = declared if declared.contents else _with_contents(declared)
-    if declared.contents is None:
-        told.refused.append("nobody said whether it is a full list or changes only: set `contents`")
+    assumed = _assumed(told, path, declared, kind)
     try:
         reader = FileReader(assumed, Assignment(path, path.name, folder))
-        told.key = list(reader.facts.key)
+        if assumed.key == declared.key:
+            told.key = list(reader.facts.key)
         reader.check()
         _look_at_rows(told, reader, kind, first)
     except ProviderError as error:
@@ -76,8 +77,22 @@ def inspect(path: Path, declared: Declared, folder: str = "", first: int = 5) ->
     return told
 
 
-def _with_contents(declared: Declared) -> Declared:
-    return Declared(**{**declared.said(), "contents": "changes"})
+def _assumed(told: Inspection, path: Path, declared: Declared, kind: Kind) -> Declared:
+    """What is declared, with something for what nobody said, so that the rows can be shown."""
+    said = declared.said()
+    if declared.contents is None:
+        said["contents"] = "changes"
+        told.refused.append(
+            f"nobody said whether {path.name} is a full list or changes only: set `contents`"
+        )
+    if kind is Kind.USER and not declared.key and "export" not in told.shown:
+        present = {one.means: one.heading for one in told.headings}
+        if found := next((present[one] for one in _USUAL_KEYS if one in present), None):
+            said["key"] = found
+            told.refused.append(
+                f'nobody said what identifies a user for ever: set `key`, perhaps to "{found}"'
+            )
+    return Declared(**said)
 
 
 def _look_at_headings(told: Inspection, path: Path, declared: Declared) -> Kind | None:
