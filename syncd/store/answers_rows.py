@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from syncd.changes import Action, LinkState
+from syncd.entities import Kind
 from syncd.store import tables as t
-from syncd.store.answers import labels
 from syncd.store.database import Database
 
+KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
 FAILED = "failed"
 STALE = "stale"
 _DONE = {
@@ -46,20 +47,19 @@ def fates(
     def look(conn: Connection) -> dict[str, Fate]:
         found: dict[str, Fate] = {}
         for start in range(0, len(keys), _AT_ONCE):
-            found |= _fates(
-                database, conn, step, (partition, stream), keys[start : start + _AT_ONCE]
-            )
+            some = keys[start : start + _AT_ONCE]
+            found |= _fates(conn, step, (partition, stream), some)
         return found
 
     return database.query(look)
 
 
 def _fates(
-    database: Database, conn: Connection, step: int, place: tuple[int, str], keys: Sequence[str]
+    conn: Connection, step: int, place: tuple[int, str], keys: Sequence[str]
 ) -> dict[str, Fate]:
     links = _links(conn, place, keys)
     entities = [one.entity for one in links.values() if one.entity]
-    named = labels(database, conn, set(entities))
+    named = _labels(conn, place[1], entities)
     changes = _changes(conn, step, entities)
     aside = _aside(conn, place, keys)
     found = {}
@@ -106,6 +106,24 @@ def _links(conn: Connection, place: tuple[int, str], keys: Sequence[str]) -> Map
     return {key: _Link(*rest) for key, *rest in conn.execute(query)}
 
 
+def _labels(conn: Connection, stream: str, entities: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Entities as people know them, with the client of a site or user."""
+    table = t.TABLE_OF[KINDS[stream]]
+    if table is t.client:
+        query = sa.select(table.c.id, table.c.name, sa.null(), sa.null())
+    else:
+        address = sa.func.coalesce(table.c.email, table.c.login) if table is t.user else sa.null()
+        query = sa.select(table.c.id, table.c.name, address, t.client.c.name)
+        query = query.join(t.client, t.client.c.id == table.c.client_id)
+    rows = conn.execute(query.where(table.c.id.in_(entities)))
+    return {one: _label(*parts) for one, *parts in rows}
+
+
+def _label(name: str | None, address: str | None, client: str | None) -> str:
+    parts = [name or "?", f"<{address}>" if address else "", f"({client})" if client else ""]
+    return " ".join(filter(None, parts))
+
+
 def _aside(
     conn: Connection, place: tuple[int, str], keys: Sequence[str]
 ) -> Mapping[str, tuple[str, str]]:
@@ -121,7 +139,8 @@ def _changes(conn: Connection, step: int, entities: Sequence[UUID]) -> Mapping[U
     """
     c = t.change.c
     query = sa.select(c.entity_id, c.action, c.outcome, c.reason)
-    query = query.where(c.step_id == step, c.entity_id.in_(entities))
+    # The sum keeps databases from walking through all changes of the step for every few entities.
+    query = query.where(c.step_id + 0 == step, c.entity_id.in_(entities))
     found: dict[UUID, _Change] = {}
     for entity, action, outcome, reason in conn.execute(query):
         change = _Change(Action(action), outcome, reason)

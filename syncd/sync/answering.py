@@ -18,6 +18,9 @@ from syncd.store.answers_rows import FAILED, Fate
 from syncd.store.dropped import DroppedFile
 from syncd.sync.engine import Engine
 
+PAGE = 2_000
+"""Rows that are answered together."""
+
 _SAYS_NOTHING = Fate("empty", "", "the row names no user; its client and site were read")
 
 
@@ -41,7 +44,7 @@ def write_answers(engine: Engine, file: DroppedFile, source: Path, into: Path) -
             return writer
 
         result = opened("result")
-        for lines in reader.lines():
+        for lines in _pages(reader.lines()):
             keys = list({one.key for one in lines if one.key})
             fates = answers_rows.fates(engine.database, step.id, step.partition, stream, keys)
             rows = list(_answered(file.name, lines, fates, len(headings)))
@@ -49,6 +52,17 @@ def write_answers(engine: Engine, file: DroppedFile, source: Path, into: Path) -
             if bad := [row for row, is_bad in rows if is_bad]:
                 failed = failed or opened("failed")
                 failed.write(bad)
+
+
+def _pages(some: Iterator[list[Line]]) -> Iterator[list[Line]]:
+    """So many rows at a time as one question to the database is worth."""
+    page: list[Line] = []
+    for lines in some:
+        page += lines
+        if len(page) >= PAGE:
+            yield page
+            page = []
+    yield page
 
 
 def _answered(
