@@ -86,6 +86,8 @@ class _Folder:
                 yield self._told(arrival, waits)
             elif self.connector.places.still(arrival):
                 yield self._sync(arrival)
+        for file in self._files(dropped.HELD):  # a newer one may have taken its place
+            self.filing.put_away(file)
         yield from self._tell_unfinished(glance)
 
     def _look(self) -> Glance:

@@ -151,7 +151,7 @@ class Filing:
         """
         if file.away:
             return file.away
-        self.places.forget_original(file.place, file.name)
+        self.places.forget_original(file.place, file.folder, file.name, file.size)
         name = self.places.free_name(into, file.folder, file.name)
         self._update(file, away=name)
         return name

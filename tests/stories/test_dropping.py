@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 import xlsxwriter
 
+from syncd import failpoints
 from syncd.connectors import base
 from syncd.connectors.csv_files import Csv
 from syncd.connectors.drops.folder import DropFolder
@@ -481,6 +482,46 @@ def test_a_blank_cell_leaves_alone_what_an_earlier_file_said(desk: DropDesk) -> 
     assert desk.user("Ada").values["phone"] == "1"
 
 
+@pytest.mark.parametrize("text", ["", "Name,Email,Client\n", "Name,Email,Client\n\n , ,\n"])
+def test_a_list_of_nobody_is_an_error_and_nobody_leaves(desk: DropDesk, text: str) -> None:
+    """C23"""
+    desk.leave("people.csv", *staff(2))
+    desk.work_off()
+    (desk.drop / "people.csv").write_text(text)
+
+    outcome = desk.only()
+
+    assert outcome.code == "refused"
+    assert len(desk.names(active=True)) == 2
+
+
+def test_what_cannot_be_put_away_is_put_away_later(desk: DropDesk) -> None:
+    """C28"""
+    desk.leave("people.csv", row("Ada"))
+    (desk.drop / "processed").write_text("in the way")
+
+    with pytest.raises(ProviderUnavailable, match=r"cannot write into .*processed"):
+        desk.work_off()
+    assert desk.names() == ["Ada"]
+    (desk.drop / "processed").unlink()
+
+    assert desk.work_off() == []
+    assert desk.lying() == ["processed/people.csv", "processed/people.result.csv"]
+
+
+def test_what_is_written_to_a_file_after_it_was_claimed_is_not_lost(desk: DropDesk) -> None:
+    path = desk.leave("people.csv", row("Ada"))
+    with path.open("a") as late:
+        failpoints.arm("read.ended", 1, lambda: print(*row("Bo"), sep=",", file=late, flush=True))
+        desk.work_off()
+    assert desk.names() == ["Ada"]
+    assert "people.csv" in desk.lying()
+
+    os.utime(desk.drop / "people.csv", (1_790_000_060,) * 2)
+    desk.work_off()
+    assert desk.names() == ["Ada", "Bo"]
+
+
 # -- headings --------------------------------------------------------------------------------------
 
 
@@ -596,7 +637,6 @@ def test_a_newer_list_of_the_same_name_takes_the_place_of_a_held_one(desk: DropD
     outcome = desk.only()
 
     assert outcome.counts["create user"] == 1
-    desk.work_off()
     assert "a newer list took its place" in (desk.drop / "rejected/people.csv.why.txt").read_text()
 
 

@@ -169,14 +169,8 @@ class Places:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise _unwritable(folder, error) from None
         return folder
-
-    def _unwritable(self, error: OSError) -> ProviderUnavailable:
-        return ProviderUnavailable(
-            f"cannot write into {self.root / WORK} ({error.strerror}); syncd must be allowed to "
-            "move what is dropped"
-        )
 
     def take(self, place: str, arrival: Arrival) -> bool:
         """Claim a file by renaming it; False if somebody else did. Again is no harm."""
@@ -225,10 +219,19 @@ class Places:
         """Its private copy."""
         return self.root / WORK / place / f"snapshot{_suffix(name)}"
 
-    def forget_original(self, place: str, name: str) -> None:
-        """Remove a claimed file that was copied: it may hold what its copy does not."""
-        if self.snapshot(place, name).exists():
-            self.original(place, name).unlink(missing_ok=True)
+    def forget_original(self, place: str, folder: str, name: str, size: int) -> None:
+        """Remove a claimed file that was copied: it may hold what its copy does not. One that was
+        still written to meanwhile, since it is not of this size any more, is dropped again.
+        """
+        original = self.original(place, name)
+        if not original.exists() or not self.snapshot(place, name).exists():
+            return
+        if original.stat().st_size == size:
+            original.unlink()
+        else:
+            home = self.root / folder
+            home.mkdir(exist_ok=True)
+            self._rename(original, _free(home, name))
 
     def manifest(self, place: str) -> Path:
         """What was dropped beside it, if anything was."""
@@ -269,7 +272,7 @@ class Places:
         try:
             path.write_text(f"{why}\n", encoding="utf-8")
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise _unwritable(path.parent, error) from None
         return str(path.relative_to(self.root))
 
     def _away(self, into: Path) -> Path:
@@ -277,7 +280,7 @@ class Places:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise _unwritable(folder, error) from None
         return folder
 
     def _rename(self, source: Path, target: Path) -> bool:
@@ -288,8 +291,15 @@ class Places:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:  # what cannot have this name is not there
                 return False
-            raise self._unwritable(error) from None
+            raise _unwritable(target.parent, error) from None
         return True
+
+
+def _unwritable(folder: Path, error: OSError) -> ProviderUnavailable:
+    return ProviderUnavailable(
+        f"cannot write into {folder} ({error.strerror}); syncd must be allowed to move what is "
+        "dropped; sync again when that is mended, and it goes on from here"
+    )
 
 
 def shown(folder: str, name: str) -> str:

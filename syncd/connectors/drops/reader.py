@@ -179,8 +179,9 @@ class FileReader(Csv):
         with _refusing(self.assignment):
             super().check()
             for kind, file in self._files():
-                with self._open(file, kind, {}) as (_, layout):
+                with self._open(file, kind, {}) as (sheet, layout):
                     self._refuse_without_client(layout)
+                    self._refuse_empty(sheet)
         self._refuse_missing()
 
     def _refuse_without_client(self, layout: Layout) -> None:
@@ -190,6 +191,13 @@ class FileReader(Csv):
                 f"{self.assignment.shown} has no client column; add one, drop it into a sub-folder "
                 "that is called like its client, or set `client`"
             )
+
+    def _refuse_empty(self, sheet: Sheet) -> None:
+        """A list of nobody is most likely an accident, and nobody has left because of it."""
+        for batch in sheet.batches(self.config.page_size):
+            if any(cell.strip() for row in batch.rows for cell in row):
+                return
+        raise Refused(f"{self.assignment.shown} has headings and not a single row; nobody is gone")
 
     def _refuse_missing(self) -> None:
         known, kind = self.assignment.expectation, self.facts.kind
