@@ -70,7 +70,7 @@ def records(path: Path, what: str, pinned: str | None) -> Any:
     return found
 
 
-@settings(max_examples=EXAMPLES or 60)
+@settings(max_examples=EXAMPLES or 60, deadline=None)
 @given(directories())
 def test_any_directory_reads_back_equal(drawn: tuple[str, str, str, list[list[str]]]) -> None:
     what, encoding, delimiter, rows = drawn
@@ -91,7 +91,7 @@ def test_any_directory_reads_back_equal(drawn: tuple[str, str, str, list[list[st
         assert records(other, what, pinned) == records(plain, what, None)
 
 
-@settings(max_examples=EXAMPLES or 60)
+@settings(max_examples=EXAMPLES or 60, deadline=None)
 @given(st.text(max_size=20))
 def test_what_is_escaped_for_spreadsheets_comes_back_as_it_was(text: str) -> None:
     escaped = escape(text)
@@ -99,7 +99,7 @@ def test_what_is_escaped_for_spreadsheets_comes_back_as_it_was(text: str) -> Non
     assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
-@settings(max_examples=EXAMPLES or 60)
+@settings(max_examples=EXAMPLES or 60, deadline=None)
 @given(directories())
 def test_an_answer_that_is_dropped_again_says_what_its_file_said(
     drawn: tuple[str, str, str, list[list[str]]],

@@ -331,13 +331,11 @@ class FileReader(Csv):
                 yield found
 
     def _cells(self, batch: Batch) -> Sequence[Cells]:
-        if self.facts.is_answer:
-            batch = replace(batch, rows=self._plain(batch))
-        return super()._cells(batch)
+        return super()._cells(replace(batch, rows=self._plain(batch)))
 
     def _plain(self, batch: Batch) -> list[Row]:
         """The rows without what kept their cells from being formulas."""
-        if not self.facts.is_answer:
+        if not self.facts.is_answer or self.facts.shown["format"] != "CSV":
             return batch.rows
         return [[unescape(cell) for cell in row] for row in batch.rows]
 

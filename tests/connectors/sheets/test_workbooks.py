@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import python_calamine
 import xlsxwriter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.connectors.sheets.worksheets import WorkbookSheet
@@ -203,6 +203,7 @@ cells = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(cells, min_size=3, max_size=3), max_size=8), st.booleans())
 def test_what_is_read_is_what_another_reader_reads(rows: list[list[Any]], inline: bool) -> None:
     def fill(book: Any) -> None:
