@@ -68,8 +68,7 @@ def inspect(
 
     if not file.is_file():
         raise UsageError(f"there is no file {file}")
-    declared, folder = _declared(session.of(context), file, connection)
-    told = inspecting.inspect(file, declared, folder, rows)
+    told = inspecting.inspect(file, _declared(session.of(context), file, connection), rows)
     if json:
         as_json(file=told)
     else:
@@ -84,8 +83,8 @@ def _code(told: Inspection) -> Exit:
     return Exit.QUARANTINED if told.rejects else Exit.DONE
 
 
-def _declared(used: Session, file: Path, connection: str | None) -> tuple[Declared, str]:
-    """What is declared about the file, and the sub-folder it lies in."""
+def _declared(used: Session, file: Path, connection: str | None) -> Declared:
+    """What is declared about the file, where it lies now."""
     from syncd.connectors.csv_files import CsvConfig
     from syncd.connectors.drops.config import Declared, FolderConfig
 
@@ -94,7 +93,7 @@ def _declared(used: Session, file: Path, connection: str | None) -> tuple[Declar
     except ConfigError:
         if connection or used.folder:
             raise
-        return Declared(), ""  # a file can be looked at without any configuration
+        return Declared()  # a file can be looked at without any configuration
     named = [settings.connection(connection)] if connection else settings.connections.values()
     for one in named:
         if one.connector == "folder":
@@ -103,12 +102,12 @@ def _declared(used: Session, file: Path, connection: str | None) -> tuple[Declar
             inside = file.resolve().parent
             if connection or root in (inside, inside.parent):
                 folder = inside.name if inside.parent == root else ""
-                return config.declared(folder, file.name, None), folder
+                return config.declared(folder, file.name, None)
         elif connection:
             sheet = CsvConfig.model_validate(one.config).model_dump(exclude_unset=True)
             known = Declared.model_fields.keys()
-            return Declared(**{name: it for name, it in sheet.items() if name in known}), ""
-    return Declared(), ""
+            return Declared(**{name: it for name, it in sheet.items() if name in known})
+    return Declared()
 
 
 def _lines(told: Inspection) -> Iterator[str]:

@@ -17,6 +17,7 @@ from syncd.store import answers_rows
 from syncd.store.answers_rows import FAILED, Fate
 from syncd.store.dropped import DroppedFile
 from syncd.sync.engine import Engine
+from syncd.sync.step import Progress
 
 PAGE = 2_000
 """Rows that are answered together."""
@@ -26,15 +27,14 @@ _SAYS_NOTHING = Fate("empty", "", "the row names no user; its client and site we
 
 def write_answers(engine: Engine, file: DroppedFile, source: Path, into: Path) -> None:
     """Write `result` and, if any row failed, `failed` into a folder, in the format of the file."""
-    reader = FileReader(
-        Declared(**(file.declared or {})), Assignment(source, file.name, file.folder)
-    )
+    reader = FileReader(Declared(**(file.declared or {})), Assignment(source, file.name))
     steps = engine.database.query(lambda conn: engine.runs.steps(conn, file.run))
     step = steps[0]
     assert step.partition is not None
     stream = STREAMS[reader.facts.kind]
     headings = reader.headings()
     failed: Writer | None = None
+    done = 0
     with ExitStack() as files:
 
         def opened(what: str) -> Writer:
@@ -49,6 +49,8 @@ def write_answers(engine: Engine, file: DroppedFile, source: Path, into: Path) -
             fates = answers_rows.fates(engine.database, step.id, step.partition, stream, keys)
             rows = list(_answered(file.name, lines, fates, len(headings)))
             result.write(row for row, _ in rows)
+            done += len(rows)
+            engine.report(Progress("answer", stream, done, None))
             if bad := [row for row, is_bad in rows if is_bad]:
                 failed = failed or opened("failed")
                 failed.write(bad)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syncd.changes import Overrun
 from syncd.connectors.drops import snapshots
-from syncd.connectors.drops.config import Declared, Manifest
+from syncd.connectors.drops.config import MANIFEST, Declared, Manifest
 from syncd.connectors.drops.folder import DropFolder
 from syncd.connectors.drops.places import Arrival, safe_text, shown
 from syncd.connectors.drops.reader import Assignment, Expectation, FileReader, Nothing, reading_of
@@ -101,48 +101,47 @@ class Parcel:
     # -- the copy ----------------------------------------------------------------------------------
 
     def _copied(self) -> tuple[Path, Manifest | None]:
+        """The copy, and what was declared beside the file."""
         if self._scratch is not None:
-            return self._copied_for_plan(self._scratch), None
+            return self._copied_for_plan(self._scratch)
         places, place, name = self.connector.places, self.file.place, self.file.name
-        claimed = self._claim()
+        self._claim()
         reach("drop.claimed")
-        snapshot = places.snapshot(place, name)
-        original = places.original(place, name)
+        snapshot, original = places.snapshot(place, name), places.original(place, name)
         if original.exists():
-            self._digest = self._copy(original, snapshot, claimed)
+            self._digest = self._copy(original, snapshot)
         reach("drop.copied")
-        try:
-            return snapshot, self.connector.manifest(place)
-        except BadResponse as error:
-            raise Refused(str(error)) from None
+        return snapshot, self._manifest(places.manifest(place))
 
-    def _claim(self) -> bool:
-        """Have the file, by renaming it; True if it is still the one that was seen."""
-        places, place = self.connector.places, self.file.place
+    def _claim(self) -> None:
+        """Have the file, by renaming it; Cancelled if somebody else has it."""
+        places, place, name = self.connector.places, self.file.place, self.file.name
         if self.arrival is not None:
             if not places.take(place, self.arrival):
                 raise Cancelled("the file is not there any more: it was taken away, or by another")
-            return True
-        original = places.original(place, self.file.name)
-        if not original.exists() and not places.snapshot(place, self.file.name).exists():
+        elif not (places.original(place, name).exists() or places.snapshot(place, name).exists()):
             raise Cancelled("the process ended before it claimed the file; nothing was done")
-        return True
 
-    def _copy(self, original: Path, snapshot: Path, _claimed: bool) -> str:
-        found = original.stat()
-        if found.st_size != self.file.size:
+    def _copy(self, original: Path, snapshot: Path) -> str:
+        if original.stat().st_size != self.file.size:
             raise Cancelled("the file was still being written; it is read another time")
         try:
             return snapshots.copy(original, snapshot)
         except Refused as error:
             raise Cancelled(str(error)) from None
 
-    def _copied_for_plan(self, scratch: Path) -> Path:
+    def _copied_for_plan(self, scratch: Path) -> tuple[Path, Manifest | None]:
         assert self.arrival is not None
         path = self.connector.places.path(self.arrival)
         snapshot = scratch / f"snapshot{path.suffix.lower()}"
         self._digest = snapshots.copy(path, snapshot)
-        return snapshot
+        return snapshot, self._manifest(Path(f"{path}{MANIFEST}"))
+
+    def _manifest(self, path: Path) -> Manifest | None:
+        try:
+            return self.connector.manifest(path)
+        except BadResponse as error:
+            raise Refused(str(error)) from None
 
     def _without_secrets(self, snapshot: Path, declared: Declared) -> list[str]:
         """The headings of columns that are not in the copy. One that cannot be read to its end
@@ -173,7 +172,7 @@ class Parcel:
             key=first.identified_by if first else None,
             key_of=f"{first.shown} (run {first.run})" if first else "",
         )
-        assignment = Assignment(snapshot, self._shown, file.folder, known, secrets)
+        assignment = Assignment(snapshot, self._shown, known, secrets)
         reader = FileReader(declared, assignment, self.connector.config.page_size)
         last = self.engine.database.query(
             lambda conn: dropped.last_like(conn, file, reader.facts.kind, reader.facts.contents)

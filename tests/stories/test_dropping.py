@@ -423,6 +423,7 @@ def test_a_manifest_declares_what_nobody_configured(desk: DropDesk) -> None:
     desk.leave("people.csv", row("Ada"))
     (desk.drop / "people.csv.toml").write_text('contents = "changes"\n')
 
+    assert [one.state for one in desk.work_off("plan")] == ["planned"]
     assert desk.only().state == "succeeded"
     assert desk.lying() == ["processed/people.csv", "processed/people.result.csv"]
 
@@ -449,6 +450,18 @@ def test_a_file_without_a_client_takes_it_from_its_folder(desk: DropDesk) -> Non
     assert "has no client column" in str(refused.reason)
     assert [one.client for one in desk.users()] == ["Contoso Ltd"]
     assert "processed/Contoso Ltd/staff.result.csv" in desk.lying()
+
+
+def test_a_folder_says_more_of_a_client_than_the_connection_and_a_rule_says_most(
+    desk: DropDesk,
+) -> None:
+    rule = {"name": "Contoso/*", "client": "Contoso Limited"}
+    desk.configure(client="Acme", files=[rule])
+    headings = ["Name", "Email"]
+    for number, folder in enumerate(["", "Beta/", "Contoso/"]):
+        desk.leave(f"{folder}x.csv", [f"P{number}", f"p{number}@x.example"], headings=headings)
+    desk.work_off()
+    assert [one.client for one in desk.users()] == ["Acme", "Beta", "Contoso Limited"]
 
 
 def test_an_older_full_list_is_held(desk: DropDesk) -> None:

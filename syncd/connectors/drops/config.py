@@ -82,9 +82,9 @@ class FolderConfig(Declared):
     page_size: Annotated[int, Field(ge=1, le=50_000)] = 5_000
 
     def declared(self, folder: str, name: str, manifest: Manifest | None) -> Declared:
-        """What is said about one file."""
+        """What is said about one file. A sub-folder says which client it is of."""
         rule = self._rule(folder, name)
-        said = self.said()
+        said = {**self.said(), **({"client": folder} if folder else {})}
         for more in (rule, manifest):
             said |= more.said() if more else {}
         return Declared(**said)

@@ -6,6 +6,7 @@ By itself it reads nothing; `sync/dropping` makes a run of each file, and a `Fil
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 from syncd.connectors import base
@@ -37,15 +38,14 @@ class DropFolder(Connector[FolderConfig]):
         by_mark = self.config.finished == "done"
         return self.places.look(by_mark=by_mark, stable_for=self.config.stable_for)
 
-    def manifest(self, place: str) -> Manifest | None:
-        """What a claimed file's manifest declares, if it has one."""
-        path = self.places.manifest(place)
+    def manifest(self, path: Path) -> Manifest | None:
+        """What the manifest in a file declares, if there is one. Raises BadResponse."""
         if not path.exists():
             return None
         with open_regular(path) as file:
             data = file.read(MAX_MANIFEST + 1)
         if len(data) > MAX_MANIFEST:
-            raise BadResponse("the manifest is too long to be one")
+            raise BadResponse("its manifest is too long to be one")
         return read_manifest("its manifest", data)
 
     # What was applied once is stored, and is understood by these.

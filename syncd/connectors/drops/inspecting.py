@@ -59,15 +59,15 @@ class Inspection:
     """The first of them, and why."""
 
 
-def inspect(path: Path, declared: Declared, folder: str = "", first: int = 5) -> Inspection:
-    """Look at a file as it would be read with these declarations, dropped into a sub-folder."""
+def inspect(path: Path, declared: Declared, first: int = 5) -> Inspection:
+    """Look at a file as it would be read with these declarations."""
     told = Inspection(path.name, contents=declared.contents, key=list(declared.key or ()))
     kind = _look_at_headings(told, path, declared)
     if kind is None:
         return told
     assumed = _assumed(told, path, declared, kind)
     try:
-        reader = FileReader(assumed, Assignment(path, path.name, folder))
+        reader = FileReader(assumed, Assignment(path, path.name))
         if assumed.key == declared.key:
             told.key = list(reader.facts.key)
         reader.check()

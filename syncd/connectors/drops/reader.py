@@ -72,7 +72,6 @@ class Assignment:
     path: Path
     shown: str
     """What people call the file."""
-    folder: str = ""
     expectation: Expectation = field(default_factory=Expectation)
     secrets: Sequence[str] = ()
     """Headings of columns that were left out of the copy."""
@@ -163,7 +162,7 @@ class FileReader(Csv):
             **said,
             contents=self.facts.contents,  # type: ignore[arg-type]  # same
             key=self.facts.key or ("name",),
-            client=self.declared.client or self.assignment.folder or None,
+            client=self.declared.client,
             headings={**ignored, **self._unused(), **(declared.headings or {})},
             page_size=page_size,
         )
