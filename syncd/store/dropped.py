@@ -88,6 +88,12 @@ def of_run(conn: Connection, run: int) -> DroppedFile | None:
     return found[0] if found else None
 
 
+def was_used(conn: Connection, connection: int, root: str) -> bool:
+    """Whether files were read from this very drop-folder before."""
+    these = sa.and_(_C.connection_id == connection, _C.root == root)
+    return conn.execute(sa.select(_C.id).where(these).limit(1)).first() is not None
+
+
 def in_state(conn: Connection, connection: int, *states: str) -> list[DroppedFile]:
     """The connection's files in one of the states, in the order of their claims."""
     these = sa.and_(_C.connection_id == connection, _C.state.in_(states))

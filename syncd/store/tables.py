@@ -277,6 +277,7 @@ dropped_file = sa.Table(
     metadata,
     sa.Column("id", Serial, primary_key=True),
     sa.Column("connection_id", Serial, sa.ForeignKey("connection.id"), nullable=False),
+    sa.Column("root", sa.Text, nullable=False),  # the drop-folder
     sa.Column("folder", sa.Text, nullable=False),  # the sub-folder, "" for none
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("series", sa.Text, nullable=False),  # what files of one sender share

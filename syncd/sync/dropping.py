@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from syncd.connectors.base import DEFAULT_PARTITION, Partition
 from syncd.connectors.drops.folder import DropFolder
-from syncd.connectors.drops.places import Arrival, Glance, safe_text, shown
+from syncd.connectors.drops.places import WORK, Arrival, Glance, safe_text, shown
 from syncd.errors import ProviderUnavailable
 from syncd.failpoints import reach
 from syncd.store import dropped
@@ -97,6 +97,7 @@ class _Folder:
         """A folder that is not there, or not mounted, or empty of rights, is no empty folder."""
         try:
             self.connector.check()
+            self._refuse_strange()
         except ProviderUnavailable as error:
             said = str(error)
             self.engine.database.transact(
@@ -105,6 +106,22 @@ class _Folder:
                 )
             )
             raise
+
+    def _refuse_strange(self) -> None:
+        """What is left of a folder that is not mounted is empty, and not even ours."""
+        places = self.connector.places
+        used = self.engine.database.query(
+            lambda conn: dropped.was_used(conn, self.row.id, self._root)
+        )
+        if used and not places.is_marked():
+            raise ProviderUnavailable(
+                f"the folder {places.root} is not the one that was read before, or is not mounted: "
+                f"it has no {WORK} in it; if it is the right one, make that"
+            )
+
+    @property
+    def _root(self) -> str:
+        return safe_text(str(self.connector.places.root.absolute()))
 
     # -- what was left -----------------------------------------------------------------------------
 
@@ -154,6 +171,7 @@ class _Folder:
                 conn,
                 run,
                 connection_id=self.row.id,
+                root=self._root,
                 folder=safe_text(arrival.folder),
                 name=safe_text(arrival.name),
                 series=self.connector.config.series(arrival.folder, arrival.name),

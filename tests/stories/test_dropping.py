@@ -276,6 +276,21 @@ def test_a_missing_folder_pauses_the_connection(desk: DropDesk) -> None:
     assert desk.work_off() == []
 
 
+def test_a_folder_that_is_not_mounted_is_no_empty_folder(desk: DropDesk) -> None:
+    desk.leave("people.csv", row("Ada"))
+    desk.work_off()
+    desk.drop.rename(desk.drop.with_name("volume"))
+    desk.drop.mkdir()  # what a mount point is without what is mounted
+
+    with pytest.raises(ProviderUnavailable, match="is not mounted"):
+        desk.work_off()
+    assert desk.connection_state()[0] == "paused"
+
+    desk.resume()
+    desk.configure(folder="../volume")
+    assert desk.work_off() == []
+
+
 # -- finished files, and whose they are ------------------------------------------------------------
 
 

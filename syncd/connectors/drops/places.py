@@ -161,6 +161,10 @@ class Places:
                 ) from None
             raise unavailable(folder, error) from None
 
+    def is_marked(self) -> bool:
+        """Whether files were ever claimed here."""
+        return (self.root / WORK).is_dir()
+
     # -- a file in work ----------------------------------------------------------------------------
 
     def work(self, place: str = "") -> Path:

@@ -16,6 +16,7 @@ def upgrade() -> None:
         "dropped_file",
         sa.Column("id", serial, nullable=False),
         sa.Column("connection_id", serial, nullable=False),
+        sa.Column("root", sa.Text, nullable=False),
         sa.Column("folder", sa.Text, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("series", sa.Text, nullable=False),
