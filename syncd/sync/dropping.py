@@ -161,6 +161,7 @@ class _Folder:
 
     def _sync(self, arrival: Arrival) -> Outcome:
         place = uuid4().hex
+        self.connector.places.work()  # first, for by this the folder is known again
 
         def work(conn: Transaction) -> int:
             runs = self.engine.runs
