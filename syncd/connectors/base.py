@@ -64,6 +64,7 @@ class Page:
     notices: Sequence[
         str
     ] = ()  # what a person should know (an unknown heading); no values of people
+    repaired: Sequence[str] = ()  # under what items waited that were illegible, and come again
     resume: str | None = None  # position inside this read; dies with the run
     cursor: str | None = None  # valid after this page; outlives the run
     total: int | None = (

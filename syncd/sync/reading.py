@@ -109,6 +109,7 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
         found = _sort(reading, items)
         if reading.has_quarantine:
             _heal_settled(step, stream, page, found, decided.out)
+            _heal_repaired(step, stream, page, decided.out)
         _plan_tombstones(step, stream, page, decided, found.keys)
         _set_rejects_aside(step, stream, page, decided.out, found.keys)
     reach("read.page.planned")
@@ -139,6 +140,13 @@ def _heal_settled(step: Step, stream: Stream, page: Page, found: Sorted, out: De
     busy |= {reject.key for reject in page.rejects if reject.key}
     settled = [key for key in found.keys if key not in busy]
     out.healed += [(stream.name, key) for key in step.facts.quarantined(stream.name, settled)]
+
+
+def _heal_repaired(step: Step, stream: Stream, page: Page, out: Decisions) -> None:
+    """What could not be read before, and came again as something else, has nothing to wait for."""
+    if page.repaired:
+        aside = step.facts.quarantined(stream.name, list(page.repaired))
+        out.healed += [(stream.name, key) for key in aside]
 
 
 def _with_usable_keys(page: Page, number: int) -> Page:

@@ -38,6 +38,7 @@ def main() -> int:
     """Fuzz for so many seconds; 0 if nothing was found."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("seconds", nargs="?", type=int, default=SECONDS)
+    options.add_argument("--seed", type=int, default=0, help="to do the same again; 0: any")
     options.add_argument("--corpus", type=Path, help="a folder to begin from and to add to")
     chosen = options.parse_args()
     try:
@@ -50,17 +51,17 @@ def main() -> int:
         seed(corpus)
         process = os.fork()
         if process == 0:
-            _fuzz(atheris, chosen.seconds, corpus, Path(scratch))
+            _fuzz(atheris, chosen, corpus, Path(scratch))
         _, status = os.waitpid(process, 0)
     code = os.waitstatus_to_exitcode(status)
     print(f"fuzz: {chosen.seconds} s, " + ("nothing found" if code == 0 else f"ended with {code}"))
     return 1 if code else 0
 
 
-def _fuzz(atheris: Any, seconds: int, corpus: Path, scratch: Path) -> None:
+def _fuzz(atheris: Any, chosen: argparse.Namespace, corpus: Path, scratch: Path) -> None:
     with atheris.instrument_imports(include=["syncd.connectors", "syncd.text", "csv"]):
         target = Target(scratch)
-    limits = [f"-timeout={TIMEOUT}", f"-rss_limit_mb={MEMORY}", f"-max_total_time={seconds}"]
+    limits = [f"-timeout={TIMEOUT}", f"-rss_limit_mb={MEMORY}", f"-max_total_time={chosen.seconds}"]
     quiet = [
         "-verbosity=0",
         "-print_final_stats=1",

@@ -179,6 +179,30 @@ def test_repairing_the_failed_rows_finishes_the_job(desk: DropDesk) -> None:
     assert desk.user("Bo").values["phone"] == "'+1"
 
 
+def test_an_answer_can_make_nobody_leave_whatever_stands_in_it(desk: DropDesk) -> None:
+    """A key may look like the place of a row."""
+    odd = ["Odd", "(x.csv, line 2)", "Acme", "", ""]
+    desk.leave("people.csv", odd, row("Ada"))
+    desk.work_off()
+    answer = [*row("Ada"), "failed", "missing_key", "", "(x.csv, line 2)"]
+    headings = [*HEADINGS, "syncd_outcome", "syncd_reason_code", "syncd_reason", "syncd_entity"]
+    desk.leave("answer.csv", answer, headings=headings, at=1)
+
+    desk.only()
+
+    assert desk.names(active=True) == ["Ada", "Odd"]
+
+
+def test_what_is_dropped_again_without_repair_still_waits(desk: DropDesk) -> None:
+    desk.leave("people.csv", row("Ada"), ["Bo", "", "Acme", "", ""])
+    desk.work_off()
+    failed = desk.drop / "processed/people.failed.csv"
+    for name in ("people.failed.csv", "people.csv"):
+        (desk.drop / name).write_bytes(failed.read_bytes() + b"\n")
+        desk.work_off()
+        assert len(desk.quarantine()) == 1, name
+
+
 def test_a_failed_rows_file_never_says_who_is_missing(desk: DropDesk) -> None:
     desk.leave("people.csv", *staff(9), ["X", "", "Acme", "", ""])
     desk.work_off()

@@ -6,6 +6,7 @@ leaves alone what an earlier file said, so items are laid over the stored ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,11 +30,13 @@ from syncd.connectors.sheets.overlay import lay_over
 from syncd.connectors.sheets.records import CLIENT
 from syncd.connectors.sheets.sheet import Batch, Reading, Row, Sheet
 from syncd.errors import BadResponse, Refused
-from syncd.records import Reject, Tombstone
+from syncd.records import Reject
 
 STREAMS = {Kind.CLIENT: "organizations", Kind.SITE: "locations", Kind.USER: "people"}
 """The stream whose items are the rows of a sheet of this kind."""
 MAX_CLIENTS = 20_000
+
+_WAITS = re.compile(r"\(.+, line \d{1,10}\)", re.DOTALL)
 
 _peek = msgspec.json.Decoder(type=dict[str, str | None]).decode
 
@@ -270,7 +273,7 @@ class FileReader(Csv):
             if stream.name == "organizations" and self.assignment.secrets:
                 yield Page((), notices=[self._of_secrets()])
             if self.facts.is_answer and stream.name == STREAMS[self.facts.kind]:
-                yield Page((), tombstones=[Tombstone(key=one) for one in self._repaired()])
+                yield Page((), repaired=self._repaired())
             for page in super().read(stream, partition, cursor):
                 yield replace(
                     page,
@@ -283,18 +286,18 @@ class FileReader(Csv):
         return reject._replace(where=f"{self.assignment.shown}, {reject.where}")
 
     def _repaired(self) -> list[str]:
-        """Under what the rows waited that could not be read, and that come again in this answer."""
+        """Under what the rows waited that could not be read, and that come again in this answer;
+        without those of its rows that cannot be read either.
+        """
         with self._opened() as (sheet, _):
-            at = sheet.headings.index(COLUMNS[-1]) if COLUMNS[-1] in sheet.headings else None
-            if at is None:
-                return []
-            cells = [
-                row[at]
-                for batch in sheet.batches(self.config.page_size)
-                for row in batch.rows
-                if at < len(row)
-            ]
-        return sorted({cell for cell in cells if cell.startswith("(") and cell.endswith(")")})
+            at = sheet.headings.index(COLUMNS[-1]) if COLUMNS[-1] in sheet.headings else -1
+            batches = sheet.batches(self.config.page_size) if at >= 0 else ()
+            cells = {row[at] for batch in batches for row in batch.rows if at < len(row)}
+        name = self.assignment.shown
+        again = {
+            waits_under(name, one.number) for some in self.lines() for one in some if one.reject
+        }
+        return sorted(cell for cell in cells - again if _WAITS.fullmatch(cell))
 
     # -- its rows again, to be answered ------------------------------------------------------------
 
@@ -353,6 +356,11 @@ class Nothing(base.Connector[base.Config]):
 
     def __init__(self) -> None:
         super().__init__(base.Config(), Context("", Path()))
+
+
+def waits_under(file: str, line: int) -> str:
+    """The key under which a row waits that could not be read, and so has none."""
+    return f"({file}, line {line})"
 
 
 def _meaning(heading: str, kind: Kind, declared: Declared) -> str:

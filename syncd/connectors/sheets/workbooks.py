@@ -84,6 +84,8 @@ class Workbook:
                 parser.Parse(b"", True)
             except expat.ExpatError as error:
                 raise self.broken(f"{part}, line {error.lineno}") from None
+            except (LookupError, ValueError):  # an encoding that no workbook is in
+                raise self.broken(f"the encoding of {part}") from None
             except UNPACKING:
                 raise self.broken(part) from None
         yield

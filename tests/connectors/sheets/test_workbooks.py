@@ -280,6 +280,12 @@ HARMFUL = {
     "half a file": lambda: sheet_of(["a", "Ada", "A"])[:-300],
     "nothing but a beginning": lambda: b"PK\x03\x04",
     "not XML": lambda: raw_workbook("", **{"xl/workbook.xml": "{}"}),
+    "an encoding that there is not": lambda: raw_workbook(
+        "", **{"_rels/.rels": '<?xml version="1.0" encoding="UTF-4"?><a/>'}
+    ),
+    "an encoding of several bytes": lambda: raw_workbook(
+        "", **{"xl/workbook.xml": '<?xml version="1.0" encoding="big5"?><a/>'}
+    ),
     "a sheet that is missing": lambda: raw_workbook("", **{"xl/worksheets/sheet1.xml": ""}),
     "a part outside": lambda: raw_workbook(
         "",
