@@ -23,10 +23,11 @@ from syncd.store import dropped
 from syncd.store.database import Transaction
 from syncd.store.dropped import DroppedFile
 from syncd.store.runs import ConnectionRow
+from syncd.sync import flow
 from syncd.sync.closing import FileTold, Outcome
 from syncd.sync.engine import Engine
 from syncd.sync.filing import Filing
-from syncd.sync.flow import refuse_paused, resume_or_open, sync, take_over_left, walk
+from syncd.sync.flow import refuse_paused, resume_or_open, take_over_left, walk
 from syncd.sync.parcels import Parcel
 
 
@@ -41,7 +42,7 @@ def sync_all(
     if isinstance(connector, DropFolder):
         yield from _Folder(engine, name, connector, actor).work_off(mode)
     else:
-        yield sync(engine, name, mode=mode, full=full, actor=actor)
+        yield flow.sync(engine, name, mode=mode, full=full, actor=actor)
 
 
 def follow(engine: Engine, name: str, run: int) -> FileTold | None:
