@@ -457,6 +457,20 @@ def test_a_blank_cell_says_nothing_and_the_marker_clears(sheet: Make) -> None:
     assert people(other)["a"].clears == ("business_phone",)
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "cp850", "utf-8-sig"])
+@pytest.mark.parametrize("marker", ["<clear>", "§leer§"])
+def test_the_marker_clears_in_every_encoding(sheet: Make, encoding: str, marker: str) -> None:
+    marker = marker if encoding != "cp850" else "<clear>"
+    text = f"login,client,name,title\nMüller,A,{marker},x\n"
+    said = raws(sheet(text.encode(encoding), encoding=encoding, clear=marker))["müller"]
+    assert json.loads(said)["name"] is None
+
+
+def test_a_marker_that_no_byte_can_say_clears_nothing(sheet: Make) -> None:
+    connector = sheet("login,client,name\nMüller,A,x\n".encode("cp1252"), clear="空")
+    assert json.loads(raws(connector)["müller"])["name"] == "x"
+
+
 @pytest.mark.parametrize("clear", ["<clear>", "-", "✗ leeren"])
 @pytest.mark.parametrize("end", ["\n", "\r"])
 def test_the_marker_is_seen_wherever_it_stands(

@@ -50,12 +50,15 @@ class TextSheet:
 
     def __init__(self, file: str, binary: BinaryIO, encoding: Encoding, reading: Reading) -> None:
         self.file = file
-        source = binary if encoding.is_utf8 else AsUtf8(binary, encoding.codec)
-        self._blocks = Blocks(file, source, reading.clear)
+        source: BinaryIO | RawIOBase = binary
+        codec = "utf-8-sig" if encoding.is_utf8 else encoding.codec
+        if encoding.is_wide:  # where a byte alone is neither a line break nor a marker
+            source, codec = AsUtf8(binary, encoding.codec), "utf-8-sig"
+        self._blocks = Blocks(file, source, _marker(reading.clear, codec))
         # The csv module takes lines straight from the text layer: a step of ours for every line
         # would cost as much as parsing it, so the limits are kept on the blocks below.
         buffered = BufferedReader(self._blocks, BLOCK)
-        lines = TextIOWrapper(buffered, encoding="utf-8-sig", newline="")
+        lines = TextIOWrapper(buffered, encoding=codec, newline="")
         first, said = self._first_line(lines)
         self.delimiter = reading.delimiter or said or _detect(first)
         self._reader = csv.reader(chain((first,), lines), delimiter=self.delimiter, strict=True)
@@ -143,11 +146,11 @@ class Blocks(RawIOBase):
     Whoever parses them is never more than the latest block behind.
     """
 
-    def __init__(self, file: str, binary: BinaryIO | RawIOBase, marker: str) -> None:
+    def __init__(self, file: str, binary: BinaryIO | RawIOBase, marker: bytes | None) -> None:
         super().__init__()
         self._file = file
         self._binary = binary
-        self._marker = marker.encode()
+        self._marker = marker
         self._end = b""
         """The last bytes, in which a marker may have begun."""
         self._line = 0
@@ -191,10 +194,20 @@ class Blocks(RawIOBase):
             )
 
     def _look_for_marker(self, block: bytes) -> None:
+        if self._marker is None:
+            return
         seen = self._end + block
         self._latest_marked = self._marker in seen
         self.marked = self.marked or self._latest_marked
         self._end = seen[max(0, len(seen) - len(self._marker) + 1) :]
+
+
+def _marker(text: str, codec: str) -> bytes | None:
+    """The bytes of the marker; None where it cannot occur."""
+    try:
+        return text.encode(codec.removesuffix("-sig"))
+    except UnicodeEncodeError:
+        return None
 
 
 def _of_guess(file: str, encoding: Encoding) -> str:
