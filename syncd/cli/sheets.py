@@ -86,7 +86,7 @@ def _code(told: Inspection) -> Exit:
 def _declared(used: Session, file: Path, connection: str | None) -> Declared:
     """What is declared about the file, where it lies now."""
     from syncd.connectors.csv_files import CsvConfig
-    from syncd.connectors.drops.config import Declared, FolderConfig
+    from syncd.connectors.drops.config import MANIFEST, Declared, FolderConfig, manifest_at
 
     try:
         settings = used.settings()
@@ -102,7 +102,7 @@ def _declared(used: Session, file: Path, connection: str | None) -> Declared:
             inside = file.resolve().parent
             if connection or root in (inside, inside.parent):
                 folder = inside.name if inside.parent == root else ""
-                return config.declared(folder, file.name, None)
+                return config.declared(folder, file.name, manifest_at(Path(f"{file}{MANIFEST}")))
         elif connection:
             sheet = CsvConfig.model_validate(one.config).model_dump(exclude_unset=True)
             known = Declared.model_fields.keys()

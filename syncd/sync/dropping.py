@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from syncd.connectors.base import DEFAULT_PARTITION, Partition
 from syncd.connectors.drops.folder import DropFolder
-from syncd.connectors.drops.places import WORK, Arrival, Glance, safe_text, shown
+from syncd.connectors.drops.places import WORK, Arrival, safe_text, shown
 from syncd.errors import ProviderUnavailable
 from syncd.failpoints import reach
 from syncd.store import dropped
@@ -71,30 +71,31 @@ class _Folder:
         """A run for each file that waits; before them, what an earlier process left."""
         refuse_paused(self.row)
         self.engine.rules(self.name)  # a mapping that cannot be compiled stops before any file
-        if mode == "plan":
-            for arrival in self._look().ready:
-                yield self._plan(arrival)
-            return
-        self._look_away_from_nothing()
-        yield from self._go_on_with_what_was_left()
-        glance = self._look()
+        plans = mode == "plan"
+        if not plans:
+            self._pause_if_away()
+            yield from self._go_on_with_what_was_left()
+        glance = self.connector.look()
         for arrival, problem in glance.unwanted:
-            yield self._refuse(arrival, problem)
+            told = FileTold(shown(arrival.folder, arrival.name))
+            told = told if plans else self.filing.refuse(arrival, problem)
+            yield Outcome(0, mode, "failed", "refused", problem, file=told)
         for arrival in glance.ready:
             if self.engine.stop.is_set():
                 return
             if waits := self._waits(arrival):
-                yield self._told(arrival, waits)
+                told = FileTold(shown(arrival.folder, arrival.name))
+                yield Outcome(0, mode, "held", "waits", waits, file=told)
             elif self.connector.places.still(arrival):
-                yield self._sync(arrival)
-        for file in self._files(dropped.HELD):  # a newer one may have taken its place
-            self.filing.put_away(file)
-        yield from self._tell_unfinished(glance)
+                yield self._plan(arrival) if plans else self._sync(arrival)
+        if not plans:
+            for file in self._files(dropped.HELD):  # a newer one may have taken its place
+                self.filing.put_away(file)
+        for name in glance.unfinished:
+            said = "it is still being written, or not marked as finished; the next sync looks again"
+            yield Outcome(0, mode, "open", "unfinished", said, file=FileTold(name))
 
-    def _look(self) -> Glance:
-        return self.connector.look()
-
-    def _look_away_from_nothing(self) -> None:
+    def _pause_if_away(self) -> None:
         """A folder that is not there, or not mounted, or empty of rights, is no empty folder."""
         try:
             self.connector.check()
@@ -209,19 +210,6 @@ class _Folder:
             outcome = walk(engine, self.name, run, remark=parcel.remark)
         outcome.file = FileTold(shown(arrival.folder, arrival.name))
         return outcome
-
-    def _refuse(self, arrival: Arrival, problem: str) -> Outcome:
-        told = self.filing.refuse(arrival, problem)
-        return Outcome(0, "apply", "failed", "refused", problem, file=told)
-
-    def _told(self, arrival: Arrival, waits: str) -> Outcome:
-        name = shown(arrival.folder, arrival.name)
-        return Outcome(0, "apply", "held", "waits", waits, file=FileTold(name))
-
-    def _tell_unfinished(self, glance: Glance) -> Iterator[Outcome]:
-        for name in glance.unfinished:
-            said = "it is still being written, or not marked as finished; the next sync looks again"
-            yield Outcome(0, "apply", "open", "unfinished", said, file=FileTold(name))
 
 
 def _partition(arrival: Arrival) -> Partition:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syncd.changes import Overrun
 from syncd.connectors.drops import snapshots
-from syncd.connectors.drops.config import MANIFEST, Declared, Manifest
+from syncd.connectors.drops.config import MANIFEST, Declared, Manifest, manifest_at
 from syncd.connectors.drops.folder import DropFolder
 from syncd.connectors.drops.places import Arrival, safe_text, shown
 from syncd.connectors.drops.reader import Assignment, Expectation, FileReader, Nothing, reading_of
@@ -60,9 +60,16 @@ class Parcel:
         """A file that is only planned: it is copied to `scratch`, and nothing is written down."""
         folder, file_name = safe_text(arrival.folder), safe_text(arrival.name)
         file = DroppedFile(
-            *(0, connection, folder, file_name, connector.config.series(folder, file_name)),
-            *("", dropped.CLAIMED, 0),
-            *(arrival.size, arrival.modified),
+            id=0,
+            connection=connection,
+            folder=folder,
+            name=file_name,
+            series=connector.config.series(folder, file_name),
+            place="",
+            state=dropped.CLAIMED,
+            run=0,
+            size=arrival.size,
+            modified=arrival.modified,
         )
         parcel = cls(engine, name, connector, file, arrival)
         parcel._scratch = scratch
@@ -111,7 +118,7 @@ class Parcel:
         if original.exists():
             self._digest = self._copy(original, snapshot)
         reach("drop.copied")
-        return snapshot, self._manifest(places.manifest(place))
+        return snapshot, self._manifest(places.beside(place, MANIFEST))
 
     def _claim(self) -> None:
         """Have the file, by renaming it; Cancelled if somebody else has it."""
@@ -139,7 +146,7 @@ class Parcel:
 
     def _manifest(self, path: Path) -> Manifest | None:
         try:
-            return self.connector.manifest(path)
+            return manifest_at(path)
         except BadResponse as error:
             raise Refused(str(error)) from None
 

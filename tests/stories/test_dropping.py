@@ -276,6 +276,23 @@ def test_a_plan_neither_claims_nor_moves(desk: DropDesk) -> None:
     assert desk.users() == []
 
 
+def test_a_plan_tells_of_every_file_what_a_sync_would_do(desk: DropDesk) -> None:
+    held(desk)
+    (desk.drop / "link.csv").symlink_to("/dev/null")
+    desk.leave("other.csv", row("Bo"), at=9)
+    desk.leave("people.csv", *staff(2), at=8)
+    before = desk.lying()
+
+    told = {one.file.name: (one.state, one.code) for one in desk.work_off("plan") if one.file}
+
+    assert told == {
+        "link.csv": ("failed", "refused"),
+        "other.csv": ("held", "waits"),
+        "people.csv": ("planned", "held"),
+    }
+    assert desk.lying() == before
+
+
 def test_an_empty_folder_means_nothing(desk: DropDesk) -> None:
     desk.leave("people.csv", row("Ada"))
     desk.work_off()
@@ -342,6 +359,25 @@ def test_a_file_may_have_to_be_declared_finished(desk: DropDesk) -> None:
 
     assert desk.only().state == "succeeded"
     assert desk.lying() == ["processed/people.csv", "processed/people.result.csv"]
+
+
+def test_a_file_that_is_given_back_is_as_finished_as_it_was(
+    desk: DropDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.configure(finished="done", contents=None)
+    desk.leave("people.csv", row("Ada"))
+    (desk.drop / "people.csv.toml").write_text('contents = "full"\n')
+    (desk.drop / "people.csv.done").touch()
+
+    def broken(*_: object) -> None:
+        raise ProviderUnavailable("the disk is away for a moment")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("syncd.sync.walking.read_all", broken)
+        assert desk.only().state == "failed"
+    assert desk.lying() == ["people.csv", "people.csv.done", "people.csv.toml"]
+
+    assert desk.only().state == "succeeded"
 
 
 @pytest.mark.parametrize("name", ["people.csv.part", "~$people.xlsx", ".people.csv", "x.tmp"])
@@ -513,6 +549,18 @@ def test_an_older_full_list_is_held(desk: DropDesk) -> None:
     assert outcome.state == "held"
     assert "older than tuesday.csv" in outcome.overruns[0]
     assert desk.user("Ada").values["phone"] == "2"
+
+
+def test_a_manifest_may_say_when_the_list_was_right(desk: DropDesk) -> None:
+    desk.leave("monday.csv", row("Ada", phone="1"), at=1)
+    desk.work_off()
+    desk.leave("tuesday.csv", row("Ada", phone="2"), at=60)
+    (desk.drop / "tuesday.csv.toml").write_text("as_of = 2020-01-01T08:00:00Z\n")
+
+    outcome = desk.only()
+
+    assert outcome.state == "held"
+    assert "tuesday.csv is a full list that is older than monday.csv" in outcome.overruns[0]
 
 
 def test_an_older_list_of_other_clients_is_none_of_its_concern(desk: DropDesk) -> None:
@@ -758,6 +806,45 @@ def test_a_workbook_is_answered_by_a_workbook(desk: DropDesk) -> None:
     for kept in (desk.drop / "processed").iterdir():
         assert b"hunter2" not in _unpacked(kept)
     assert (desk.drop / "processed/people.failed.xlsx").exists()
+
+
+def test_a_worksheet_that_is_named_keeps_its_name_in_copies_and_answers(desk: DropDesk) -> None:
+    desk.configure(worksheet="Staff")
+    path = desk.drop / "people.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        book.add_worksheet("Notes").write_row(0, 0, ["Anything"])
+        sheet = book.add_worksheet("Staff")
+        sheet.write_row(0, 0, [*HEADINGS, "Password"])
+        sheet.write_row(1, 0, ["Ada", "ada@acme.example", "Acme", "", "", "hunter2"])
+        sheet.write_row(2, 0, ["Bo", "", "Acme"])
+
+    assert desk.only().state == "partial"
+    (desk.drop / "processed/people.failed.xlsx").rename(desk.drop / "again.xlsx")
+
+    assert desk.only().code != "refused"
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_secrets_of_worksheets_that_are_not_read_are_not_kept_either(
+    desk: DropDesk, hidden: bool
+) -> None:
+    path = desk.drop / "people.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet("Staff")
+        sheet.write_row(0, 0, HEADINGS)
+        sheet.write_row(1, 0, ["Ada", "ada@acme.example", "Acme"])
+        other = book.add_worksheet("Accounts")
+        other.write_row(2, 0, ["Login", "Password"])
+        other.write_row(3, 0, ["ada", "hunter2"])
+        if hidden:
+            other.hide()
+
+    outcome = desk.only()
+
+    assert outcome.state == "succeeded"
+    assert any('"Password"' in notice for notice in outcome.notices)
+    for kept in (desk.drop / "processed").iterdir():
+        assert b"hunter2" not in _unpacked(kept)
 
 
 def _unpacked(path: Path) -> bytes:

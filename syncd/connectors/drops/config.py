@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from fnmatch import fnmatchcase
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from syncd.connectors import base
 from syncd.connectors.sheets import options
+from syncd.connectors.sheets.files import open_regular
 from syncd.connectors.sheets.headings import Kind, squash
 from syncd.errors import BadResponse
 
@@ -99,6 +100,17 @@ class FolderConfig(Declared):
 
     def _rule(self, folder: str, name: str) -> FileRule | None:
         return next((rule for rule in self.files if rule.fits(folder, name)), None)
+
+
+def manifest_at(path: Path) -> Manifest | None:
+    """What the manifest in a file declares, if there is one. Raises BadResponse."""
+    if not path.exists():
+        return None
+    with open_regular(path) as file:
+        data = file.read(MAX_MANIFEST + 1)
+    if len(data) > MAX_MANIFEST:
+        raise BadResponse("its manifest is too long to be one")
+    return read_manifest("its manifest", data)
 
 
 def read_manifest(name: str, data: bytes) -> Manifest:

@@ -6,16 +6,13 @@ By itself it reads nothing; `sync/dropping` makes a run of each file, and a `Fil
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 from syncd.connectors import base
-from syncd.connectors.base import Connector, Context, Deletes, Page, Partition, Repeats
-from syncd.connectors.drops.config import MAX_MANIFEST, FolderConfig, Manifest, read_manifest
+from syncd.connectors.base import Connector, Context, Page, Partition, Repeats
+from syncd.connectors.drops.config import FolderConfig
 from syncd.connectors.drops.places import Glance, Places
-from syncd.connectors.sheets.files import open_regular
 from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
-from syncd.errors import BadResponse
 from syncd.records import Location, Organization, Person
 
 
@@ -38,16 +35,6 @@ class DropFolder(Connector[FolderConfig]):
         by_mark = self.config.finished == "done"
         return self.places.look(by_mark=by_mark, stable_for=self.config.stable_for)
 
-    def manifest(self, path: Path) -> Manifest | None:
-        """What the manifest in a file declares, if there is one. Raises BadResponse."""
-        if not path.exists():
-            return None
-        with open_regular(path) as file:
-            data = file.read(MAX_MANIFEST + 1)
-        if len(data) > MAX_MANIFEST:
-            raise BadResponse("its manifest is too long to be one")
-        return read_manifest("its manifest", data)
-
     # What was applied once is stored, and is understood by these.
     # ruff: noqa: ARG002
 
@@ -55,9 +42,7 @@ class DropFolder(Connector[FolderConfig]):
         """Nothing is read without a file."""
         return False
 
-    @base.stream(
-        Organization, parse=parse_organization, repeats=Repeats.CONFLICT, deletes=Deletes.UNKNOWN
-    )
+    @base.stream(Organization, parse=parse_organization, repeats=Repeats.CONFLICT)
     def organizations(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
         """Of the files."""
         return iter(())

@@ -34,6 +34,7 @@ OLD = 900
 MAX_NAME = 180
 """Bytes of the names under which files are put away, with room for what is added to them."""
 
+_BESIDE = (MANIFEST, DONE)
 _UNFINISHED = (
     ".part",
     ".partial",
@@ -185,22 +186,24 @@ class Places:
         if not self._rename(self.path(arrival), original):
             self.forget(place)
             return False
-        for suffix in (MANIFEST, DONE):
-            beside = self.root / arrival.folder / (arrival.name + suffix)
-            self._rename(beside, self.work(place) / f"beside{suffix}")
+        for suffix in _BESIDE:
+            self._rename(Path(f"{self.path(arrival)}{suffix}"), self.beside(place, suffix))
         return True
 
     def give_back(self, place: str, folder: str, name: str) -> None:
         """Put a claimed file where it was dropped, under a free name."""
-        original = self.original(place, name)
-        if not os.path.lexists(original):
-            original = self.snapshot(place, name)
+        original, copied = self.original(place, name), self.snapshot(place, name)
+        if os.path.lexists(original):
+            copied.unlink(missing_ok=True)  # one of them is enough, also for whoever goes on
+        else:
+            original = copied
         if os.path.lexists(original):
             home = self.root / folder
             home.mkdir(exist_ok=True)
             target = _free(home, name)
+            for suffix in _BESIDE:
+                self._rename(self.beside(place, suffix), Path(f"{target}{suffix}"))
             self._rename(original, target)
-            self._rename(self.work(place) / f"beside{MANIFEST}", Path(f"{target}{MANIFEST}"))
         self.forget(place)
 
     def take_back(self, place: str, held: Path, name: str) -> None:
@@ -237,9 +240,9 @@ class Places:
             home.mkdir(exist_ok=True)
             self._rename(original, _free(home, name))
 
-    def manifest(self, place: str) -> Path:
-        """What was dropped beside it, if anything was."""
-        return self.root / WORK / place / f"beside{MANIFEST}"
+    def beside(self, place: str, suffix: str) -> Path:
+        """What was dropped beside it, its manifest or mark, if anything was."""
+        return self.root / WORK / place / f"beside{suffix}"
 
     def forget(self, place: str) -> None:
         """Remove what is left of a file's work."""

@@ -52,17 +52,18 @@ def copy(original: Path, snapshot: Path) -> str:
 
 
 def leave_secrets_out(snapshot: Path, shown: str, reading: Reading) -> list[str]:
-    """Write the copy anew without columns that look like secrets; the headings of those.
+    """Write the copy anew without columns that look like secrets, and without worksheets that are
+    not read where these have some; the headings of those.
 
     Raises BadResponse where the file cannot be read to its end.
     """
     with open_sheet(snapshot, reading, {}) as sheet:
         sheet.file = shown
         secret = [at for at, heading in enumerate(sheet.headings) if looks_secret(heading)]
-        if not secret:
-            return []
-        _rewrite(snapshot, sheet, secret)
-        return [sheet.headings[at] for at in secret]
+        elsewhere = [cell for cell in sheet.unread if looks_secret(cell)]
+        if secret or elsewhere:
+            _rewrite(snapshot, sheet, secret)
+        return list(dict.fromkeys([sheet.headings[at] for at in secret] + elsewhere))
 
 
 def _rewrite(snapshot: Path, sheet: Sheet, secret: list[int]) -> None:

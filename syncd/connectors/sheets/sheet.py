@@ -58,6 +58,9 @@ class Sheet(Protocol):
     notices: list[str]
     """What a person should know of how it is read; more may come up while it is read."""
 
+    unread: list[str]
+    """What stands where headings may be in parts of the file that are not read."""
+
     def batches(self, page_size: int) -> Iterator[Batch]:
         """The rows after the headings, in pages of `page_size`; blank lines are empty rows."""
         ...

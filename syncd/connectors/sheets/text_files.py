@@ -66,6 +66,7 @@ class TextSheet:
         self._check_headings(first)
         delimiter = DELIMITER_NAMES.get(self.delimiter, self.delimiter)
         self.shown = {"format": "CSV", "encoding": encoding.shown, "delimiter": delimiter}
+        self.unread: list[str] = []
         self.notices = [_of_guess(file, encoding)] if encoding.guessed else []
 
     def _first_line(self, lines: Iterator[str]) -> tuple[str, str | None]:

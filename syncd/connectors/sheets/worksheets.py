@@ -24,6 +24,9 @@ from syncd.errors import BadResponse
 MAX_ROWS = 1 << 20
 """Rows of a worksheet; its format allows no more."""
 
+TOP = 20
+"""Rows of a worksheet among which its headings are, if it has any."""
+
 _DIGITS = "0123456789"
 
 Numbered = tuple[int, Row]
@@ -146,7 +149,9 @@ class WorkbookSheet:
         self._line, self.headings = first
         if not self.headings or max(map(len, self.headings)) > MAX_HEADING:
             raise BadResponse(f"{file}: the first row is not a row of headings")
-        self.notices = _of_others(workbook, chosen) if wanted is None else []
+        others = _tops(workbook, chosen)
+        self.unread = [cell for rows in others.values() for row in rows for cell in row]
+        self.notices = _of_others(file, chosen, others) if wanted is None else []
 
     def batches(self, page_size: int) -> Iterator[Batch]:
         """The rows after the headings; they are as wide as these, unless they say more."""
@@ -188,20 +193,25 @@ def _choose(workbook: Workbook, wanted: str | None) -> Worksheet:
     return visible[0]
 
 
-def _of_others(workbook: Workbook, chosen: Worksheet) -> list[str]:
-    """A word about worksheets that are not read, though they hold something."""
-    others = [
-        one.name
+def _tops(workbook: Workbook, chosen: Worksheet) -> dict[Worksheet, list[Row]]:
+    """The first rows of the worksheets that are not read, hidden ones too."""
+    return {
+        one: [row for _, row in islice(RowStream(workbook, one), TOP)]
         for one in workbook.worksheets
-        if one != chosen and one.visible and next(iter(RowStream(workbook, one)), None)
-    ]
-    hidden = [one.name for one in workbook.worksheets if not one.visible]
+        if one != chosen
+    }
+
+
+def _of_others(file: str, chosen: Worksheet, others: dict[Worksheet, list[Row]]) -> list[str]:
+    """A word about worksheets that are not read, though they hold something."""
+    seen = [one.name for one, rows in others.items() if one.visible and rows]
+    hidden = [one.name for one in others if not one.visible]
     said = []
-    if others:
-        said.append(f"not read: {', '.join(others)}; name another one with `worksheet`")
+    if seen:
+        said.append(f"not read: {', '.join(seen)}; name another one with `worksheet`")
     if hidden:
         said.append(f"hidden worksheets are not read: {', '.join(hidden)}")
-    return [f'{workbook.file}: the worksheet "{chosen.name}" is read; {one}' for one in said]
+    return [f'{file}: the worksheet "{chosen.name}" is read; {one}' for one in said]
 
 
 def _columns_of(letters: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from syncd.connectors.sheets.text_files import DELIMITER_NAMES
 
 _MAX_CELL = 32_767
 """Characters in a cell of a workbook."""
+_ILLEGAL = re.compile(r"[\[\]:*?/\\]")
+"""What the name of a worksheet must not hold."""
 
 Cells = Sequence[str | None]
 
@@ -28,7 +31,9 @@ class Writer(Protocol):
 
 @contextmanager
 def open_writer(path: Path, shown: Mapping[str, str]) -> Iterator[Writer]:
-    """A sheet as another one was shown to be: CSV keeps its delimiter and becomes UTF-8."""
+    """A sheet as another one was shown to be: CSV keeps its delimiter and becomes UTF-8, and a
+    worksheet keeps its name.
+    """
     with _opened(path, shown, escaped=False) as writer:
         yield writer
 
@@ -45,7 +50,7 @@ def open_answer(path: Path, shown: Mapping[str, str]) -> Iterator[Writer]:
 @contextmanager
 def _opened(path: Path, shown: Mapping[str, str], *, escaped: bool) -> Iterator[Writer]:
     if path.suffix.lower() in WORKBOOK_SUFFIXES:
-        with _workbook(path) as workbook:
+        with _workbook(path, shown.get("worksheet", "")) as workbook:
             yield workbook
         return
     names = {name: delimiter for delimiter, name in DELIMITER_NAMES.items()}
@@ -66,19 +71,19 @@ class _Text:
 
 
 @contextmanager
-def _workbook(path: Path) -> Iterator[Writer]:
+def _workbook(path: Path, worksheet: str) -> Iterator[Writer]:
     import xlsxwriter  # type: ignore[import-untyped]
 
     options = {"constant_memory": True, "tmpdir": str(path.parent)}
     with xlsxwriter.Workbook(str(path), options) as workbook:
-        yield _Worksheet(workbook)
+        yield _Worksheet(workbook, _ILLEGAL.sub("_", worksheet)[:31].strip("'"))
 
 
 class _Worksheet:
     """Text cells only; the format tells spreadsheet programs that it stays text when edited."""
 
-    def __init__(self, workbook: Any) -> None:
-        self._sheet = workbook.add_worksheet()
+    def __init__(self, workbook: Any, name: str) -> None:
+        self._sheet = workbook.add_worksheet(name or None)
         self._format = workbook.add_format({"quote_prefix": True, "num_format": "@"})
         self._at = 0
 
