@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncd.cli import session
-from syncd.cli.console import as_json, plain, say
+from syncd.cli.console import as_json, plain, say, some
 from syncd.cli.exits import Exit
 from syncd.cli.session import AsJson, Session
 from syncd.errors import ConfigError, UsageError
@@ -129,12 +129,12 @@ def _lines(told: Inspection) -> Iterator[str]:
             if value not in (None, {}, [], ""):
                 yield f"  {name:<20}{plain(str(value))}"
     yield ""
-    seen = f"{told.rows:,} rows" + (" looked at, and there are more" if told.more else "")
+    seen = some(told.rows, "row") + (" looked at, and there are more" if told.more else "")
     yield seen if told.headings else "nothing could be read"
     for notice in told.notices:
         yield f"note: {plain(notice)}"
     for code, count in told.rejects.items():
-        yield f"{count:,} rows would be refused: {code}"
+        yield f"{some(count, 'row')} would be refused: {code}"
     for example in told.examples:
         yield f"  {plain(example)}"
     for why in told.refused:

@@ -14,7 +14,6 @@ from syncd.entities import Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
 
-KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
 FAILED = "failed"
 STALE = "stale"
 _DONE = {
@@ -59,7 +58,9 @@ def _fates(
 ) -> dict[str, Fate]:
     links = _links(conn, place, keys)
     entities = [one.entity for one in links.values() if one.entity]
-    named = _labels(conn, place[1], entities)
+    named: Mapping[UUID, str] = {}
+    for kind in {one.kind for one in links.values() if one.entity}:
+        named = {**named, **_labels(conn, kind, entities)}
     changes = _changes(conn, step, entities)
     aside = _aside(conn, place, keys)
     found = {}
@@ -90,6 +91,7 @@ def _of_link(link: _Link | None, change: _Change | None, entity: str) -> Fate:
 class _Link(NamedTuple):
     state: str
     note: str
+    kind: Kind
     entity: UUID | None
 
 
@@ -101,14 +103,15 @@ class _Change(NamedTuple):
 
 def _links(conn: Connection, place: tuple[int, str], keys: Sequence[str]) -> Mapping[str, _Link]:
     c = t.link.c
-    query = sa.select(c.key, c.state, c.note, c.entity_id)
+    query = sa.select(c.key, c.state, c.note, c.kind, c.entity_id)
     query = query.where(c.partition_id == place[0], c.stream == place[1], c.key.in_(keys))
-    return {key: _Link(*rest) for key, *rest in conn.execute(query)}
+    rows = conn.execute(query)
+    return {key: _Link(state, note, Kind(kind), one) for key, state, note, kind, one in rows}
 
 
-def _labels(conn: Connection, stream: str, entities: Sequence[UUID]) -> Mapping[UUID, str]:
+def _labels(conn: Connection, kind: Kind, entities: Sequence[UUID]) -> Mapping[UUID, str]:
     """Entities as people know them, with the client of a site or user."""
-    table = t.TABLE_OF[KINDS[stream]]
+    table = t.TABLE_OF[kind]
     if table is t.client:
         query = sa.select(table.c.id, table.c.name, sa.null(), sa.null())
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -151,14 +151,22 @@ def newest_full(
     return None
 
 
-def states_of_holds(conn: Connection, run: int) -> list[str]:
-    """What was decided about the held plans of a run."""
-    query = sa.select(t.hold.c.state).join(t.step, t.step.c.id == t.hold.c.step_id)
-    return list(conn.execute(query.where(t.step.c.run_id == run)).scalars())
+class Standing(NamedTuple):
+    """A file as it stands, how its run ended, and what was decided about the plans of that."""
+
+    file: DroppedFile
+    state: str
+    code: str | None
+    reason: str | None
+    holds: list[str]
 
 
-def run_ending(conn: Connection, run: int) -> tuple[str, str | None, str | None]:
-    """(state, code, reason) of a run."""
-    c = t.run.c
-    row = conn.execute(sa.select(c.state, c.code, c.reason).where(c.id == run)).one()
-    return row[0], row[1], row[2]
+def standing(conn: Connection, run: int) -> Standing:
+    """How things stand with the file that a run reads."""
+    r = t.run.c
+    ending = conn.execute(sa.select(r.state, r.code, r.reason).where(r.id == run)).one()
+    holds = sa.select(t.hold.c.state).join(t.step, t.step.c.id == t.hold.c.step_id)
+    decided = conn.execute(holds.where(t.step.c.run_id == run)).scalars()
+    file = of_run(conn, run)
+    assert file is not None
+    return Standing(file, *ending, list(decided))

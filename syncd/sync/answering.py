@@ -32,7 +32,7 @@ def write_answers(engine: Engine, file: DroppedFile, source: Path, into: Path) -
     step = steps[0]
     assert step.partition is not None
     stream = STREAMS[reader.facts.kind]
-    headings = reader.headings()
+    headings = reader.facts.columns
     failed: Writer | None = None
     done = 0
     with ExitStack() as files:

@@ -42,7 +42,9 @@ class Filing:
 
     def put_away(self, file: DroppedFile, parcel: Parcel | None = None) -> FileTold:
         """Do with a file what its run makes of it, or the rest of that."""
-        file, state, code, reason, holds = self._as_it_stands(file)
+        standing = self.engine.database.query(lambda conn: dropped.standing(conn, file.run))
+        file, holds = standing.file, standing.holds
+        state, code, reason = standing.state, standing.code, standing.reason
         if state == "open":
             return FileTold(file.shown)
         if "waiting" in holds:
@@ -70,20 +72,6 @@ class Filing:
     def give_back_unknown(self, place: str) -> None:
         """Return what nobody knows of: the database may have been restored from a backup."""
         self.places.give_back_unknown(place, _ORPHAN_AGE)
-
-    def _as_it_stands(
-        self, file: DroppedFile
-    ) -> tuple[DroppedFile, str, str | None, str | None, list[str]]:
-        def look(
-            conn: Transaction,
-        ) -> tuple[DroppedFile, str, str | None, str | None, list[str]]:
-            now = dropped.of_run(conn, file.run)
-            assert now is not None
-            return (
-                now, *dropped.run_ending(conn, file.run), dropped.states_of_holds(conn, file.run),
-            )  # fmt: skip
-
-        return self.engine.database.query(look)
 
     # -- what becomes of it ------------------------------------------------------------------------
 

@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from syncd.connectors.base import DEFAULT_PARTITION
-from syncd.connectors.drops.config import KINDS, Declared
-from syncd.connectors.drops.reader import STREAMS, Assignment, FileReader, reading_of
+from syncd.connectors.drops.config import Declared
+from syncd.connectors.drops.reader import STREAMS, Assignment, FileReader, kind_by, reading_of
 from syncd.connectors.sheets.answer import COLUMNS
-from syncd.connectors.sheets.exports import kind_of, recognize
+from syncd.connectors.sheets.exports import recognize
 from syncd.connectors.sheets.files import open_sheet
-from syncd.connectors.sheets.headings import Kind, looks_secret, meaning, near_miss, squash
+from syncd.connectors.sheets.headings import (
+    Kind,
+    looks_secret,
+    meaning,
+    near_miss,
+    overridden,
+    squash,
+)
 from syncd.errors import ProviderError
 from syncd.records import Reject
 
@@ -106,9 +113,7 @@ def _look_at_headings(told: Inspection, path: Path, declared: Declared) -> Kind 
     export = recognize(headings)
     if export:
         told.shown["export"] = export.tool
-    kind = KINDS[declared.kind] if declared.kind else None
-    kind = kind or (export.kind if export else None)
-    kind = kind or kind_of(headings, declared.headings or {}, declared.key or ())
+    kind = kind_by(declared, headings, export)
     unused = export.unused if export else frozenset()
     told.headings = [_told(one, kind or Kind.USER, declared, unused) for one in headings]
     if kind is None:
@@ -119,8 +124,7 @@ def _look_at_headings(told: Inspection, path: Path, declared: Declared) -> Kind 
 
 
 def _told(heading: str, kind: Kind, declared: Declared, unused: frozenset[str]) -> HeadingTold:
-    instead = {squash(one): target for one, target in (declared.headings or {}).items()}
-    target = instead.get(squash(heading), heading)
+    target = overridden(heading, declared.headings or {})
     if heading in COLUMNS:
         return HeadingTold(heading, None, None, "an answer of syncd, left out")
     if looks_secret(heading):

@@ -24,7 +24,7 @@ from syncd.connectors.drops.config import KINDS, Declared
 from syncd.connectors.sheets.answer import COLUMNS, is_answer, unescape
 from syncd.connectors.sheets.exports import Export, kind_of, recognize
 from syncd.connectors.sheets.files import open_sheet
-from syncd.connectors.sheets.headings import Kind, meaning, squash
+from syncd.connectors.sheets.headings import Kind, meaning, overridden, squash
 from syncd.connectors.sheets.layout import Cells, Layout, client_key
 from syncd.connectors.sheets.overlay import lay_over
 from syncd.connectors.sheets.records import CLIENT
@@ -34,7 +34,6 @@ from syncd.records import Reject
 
 STREAMS = {Kind.CLIENT: "organizations", Kind.SITE: "locations", Kind.USER: "people"}
 """The stream whose items are the rows of a sheet of this kind."""
-MAX_CLIENTS = 20_000
 
 _WAITS = re.compile(r"\(.+, line \d{1,10}\)", re.DOTALL)
 
@@ -63,6 +62,8 @@ class Facts:
     key: tuple[str, ...]
     headings: tuple[str, ...]
     """What they mean, to be compared with those of the next file; without answers."""
+    columns: tuple[str, ...]
+    """The headings of the columns that people filled in."""
     is_answer: bool
     shown: Mapping[str, str]
     """Format, encoding, delimiter, and which tool exported it, for people."""
@@ -122,13 +123,10 @@ class FileReader(Csv):
             )
         key = self._key(declared, export, kind)
         means = tuple(filter(None, (_meaning(one, kind, declared) for one in headings)))
-        return Facts(kind, contents, key, means, answer, shown), export
+        return Facts(kind, contents, key, means, tuple(headings), answer, shown), export
 
     def _kind(self, declared: Declared, headings: Sequence[str], export: Export | None) -> Kind:
-        if declared.kind:
-            return KINDS[declared.kind]
-        kind = export.kind if export else None
-        kind = kind or kind_of(headings, declared.headings or {}, declared.key or ())
+        kind = kind_by(declared, headings, export)
         if kind is None:
             raise Refused(
                 f"{self.assignment.shown}: its headings do not tell whether its rows are clients, "
@@ -178,12 +176,10 @@ class FileReader(Csv):
 
     def check(self) -> None:
         """Raise Refused unless the headings can be used, and are those of the last file."""
-        with _refusing(self.assignment):
-            super().check()
-            for kind, file in self._files():
-                with self._open(file, kind, {}) as (sheet, layout):
-                    self._refuse_without_client(layout)
-                    self._refuse_empty(sheet)
+        with _refusing(self.assignment), self._opened() as (sheet, layout):
+            self._reader(layout, self.facts.kind)
+            self._refuse_without_client(layout)
+            self._refuse_empty(sheet)
         self._refuse_missing()
 
     def _refuse_without_client(self, layout: Layout) -> None:
@@ -301,11 +297,6 @@ class FileReader(Csv):
 
     # -- its rows again, to be answered ------------------------------------------------------------
 
-    def headings(self) -> list[str]:
-        """Of the columns that people filled in."""
-        with _refusing(self.assignment), self._opened() as (sheet, _):
-            return [one for one in sheet.headings if one not in COLUMNS]
-
     def lines(self) -> Iterator[list[Line]]:
         """The rows of the file once more, a page at a time, and what identifies each."""
         with _refusing(self.assignment), self._opened() as (sheet, layout):
@@ -358,6 +349,15 @@ class Nothing(base.Connector[base.Config]):
         super().__init__(base.Config(), Context("", Path()))
 
 
+def kind_by(declared: Declared, headings: Sequence[str], export: Export | None) -> Kind | None:
+    """What the rows of a file are: as declared, as its tool exports them, as its headings tell."""
+    if declared.kind:
+        return KINDS[declared.kind]
+    if export:
+        return export.kind
+    return kind_of(headings, declared.headings or {}, declared.key or ())
+
+
 def waits_under(file: str, line: int) -> str:
     """The key under which a row waits that could not be read, and so has none."""
     return f"({file}, line {line})"
@@ -367,8 +367,7 @@ def _meaning(heading: str, kind: Kind, declared: Declared) -> str:
     """A heading as it is compared with those of other files: by what it stands for; "" for one that
     is not read.
     """
-    instead = {squash(one): target for one, target in (declared.headings or {}).items()}
-    target = instead.get(squash(heading)) or heading
+    target = overridden(heading, declared.headings or {}) or heading
     found = meaning(target, kind)
     return found.label(kind) if found else ""
 

@@ -12,6 +12,7 @@ from syncd.connectors.sheets.headings import (
     kinds_with,
     looks_secret,
     meaning,
+    overridden,
     squash,
 )
 
@@ -100,8 +101,7 @@ def kind_of(
 
     Told by the columns that only one kind has. key: the headings that identify users.
     """
-    instead = {squash(heading): target for heading, target in overrides.items()}
-    named = [instead.get(squash(one), one) for one in headings if not looks_secret(one)]
+    named = [overridden(one, overrides) for one in headings if not looks_secret(one)]
     kinds = [kinds_with(one) for one in named]
     own = Counter(found[0] for found in kinds if len(found) == 1)
     as_users = {found for one in named if (found := meaning(one, Kind.USER))}

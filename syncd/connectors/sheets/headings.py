@@ -300,6 +300,19 @@ def meaning(heading: str, sheet: Kind) -> Meaning | None:
     )
 
 
+def overridden(heading: str, overrides: Mapping[str, str]) -> str:
+    """What a `headings` setting makes of a heading: what it stands for, "" for nothing; without a
+    word about it, itself.
+    """
+    instead = _folded(tuple(overrides.items()))
+    return instead.get(squash(heading), heading)
+
+
+@lru_cache(maxsize=64)
+def _folded(overrides: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {squash(heading): target for heading, target in overrides}
+
+
 def kinds_with(heading: str) -> list[Kind]:
     """The kinds that have a column of this name, without a word before it that says which."""
     return [kind for kind in Kind if squash(heading) in _KNOWN[kind]]

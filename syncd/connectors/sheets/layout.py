@@ -16,6 +16,7 @@ from syncd.connectors.sheets.headings import (
     looks_secret,
     meaning,
     near_miss,
+    overridden,
     squash,
 )
 from syncd.errors import BadResponse
@@ -84,12 +85,11 @@ def lay_out(
     keys: headings that are in use even if they are not known otherwise.
     """
     _refuse_unnamed(file, headings)
-    instead = {squash(heading): target for heading, target in overrides.items()}
     wanted = {squash(key) for key in keys}
     found: dict[Meaning, list[int]] = {}
     notices: list[str] = []
     for position, heading in enumerate(headings):
-        target = instead.get(squash(heading), heading)
+        target = overridden(heading, overrides)
         meant = None if looks_secret(heading) else meaning(target, sheet)
         if meant:
             found.setdefault(meant, []).append(position)

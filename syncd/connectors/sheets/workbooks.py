@@ -35,6 +35,8 @@ from syncd.connectors.sheets.sheet import MAX_CELL
 from syncd.errors import BadResponse
 
 MAX_FORMATS = 70_000
+MAX_CODE = 300
+"""Characters of one number format."""
 
 _BLOCK = 1 << 16
 _REL_ID = tuple(
@@ -164,9 +166,8 @@ class Workbook:
         for tag, attributes in self._elements(part) if part else ():
             match local_name(tag):
                 case "numFmt":
-                    codes[to_int(attributes.get("numFmtId"))] = attributes.get("formatCode", "")[
-                        :300
-                    ]
+                    code = attributes.get("formatCode", "")[:MAX_CODE]
+                    codes[to_int(attributes.get("numFmtId"))] = code
                 case "cellXfs":
                     inside = True
                 case "cellStyles" | "dxfs":
