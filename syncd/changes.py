@@ -20,7 +20,7 @@ MERGED = "@merged"
 """In `after` of a merge: into whom, by which step, and how much of what went with it."""
 LICENSES = "licenses"
 """In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
-`before`, of those that it gives back.
+`before`, of those that it gives, with the SKU as a third where there is no such pool yet.
 """
 UNDO = "undo"
 """The rule of a change that takes another one back."""
@@ -101,6 +101,7 @@ class Effect(IntFlag):
     RECREATED = 8  # a new entity for a record whose key another, gone record had
     DECIDED = 16  # a person said so, whoever else has its keys
     LICENSE_RELEASE = 32  # a user leaves, and their licenses are free for others
+    LICENSE_LOSS = 64  # the source says that a user has licenses no more
 
 
 class Verdict(StrEnum):
@@ -254,8 +255,10 @@ def released_licenses(change: Change) -> list[list[Any]]:
     return change.after.get(LICENSES) or []
 
 
-def returned_licenses(change: Change) -> list[list[Any]]:
-    """[pool, count] of the licenses that a change gives back to its user."""
+def given_licenses(change: Change) -> list[list[Any]]:
+    """[pool, count] of the licenses that a change gives to its user, be it back; and the SKU, where
+    the pool is to be made.
+    """
     return change.before.get(LICENSES) or []
 
 

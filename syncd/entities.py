@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
-from uuid import UUID, SafeUUID
+from uuid import UUID, SafeUUID, uuid5
 
 
 class Kind(StrEnum):
@@ -171,3 +171,8 @@ def new_id() -> UUID:
         drawn = next(clock.entropy)
     millis, count = stamp >> 12, stamp & 0xFFF
     return quick_uuid(millis << 80 | 7 << 76 | count << 64 | 2 << 62 | drawn[0] >> 2)
+
+
+def pool_id(client: UUID, provider: str, sku: str) -> UUID:
+    """The id of a new pool of licenses: the same for whoever makes it (RFC 9562, version 5)."""
+    return uuid5(client, f"{provider}\n{sku}")

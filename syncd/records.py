@@ -145,7 +145,8 @@ class Person(Record):
     active: bool | None = None
     """False: the source says disabled. None: the source does not say."""
     notes: str | None = None
-    licenses: tuple[str, ...] = ()
+    licenses: tuple[str, ...] | None = None
+    """What the person is licensed for, each once; empty: for nothing; None: it is not said."""
     identities: tuple[Identity, ...] = ()
 
 

@@ -163,13 +163,15 @@ def change_lines(change: ChangeLine) -> Iterator[str]:
     yield f"{_action(change)} {change.kind}  {who(change)}: {plain(change.reason)}"
     for field, before, after in fields(change):
         yield f"    {field}: {quoted(before)} -> {quoted(after)}"
-    for verb, side in (("releases", change.after), ("gives back", change.before)):
+    gives = "gives back" if change.mode == "undo" else "assigns"
+    for verb, side in (("releases", change.after), (gives, change.before)):
         if pools := side.get(LICENSES):
             yield f"    {verb} {_licenses(pools)}"
 
 
 def _licenses(pools: Sequence[tuple[str, int]]) -> str:
     """`3 licenses: Office, Visio (2)`."""
+    pools = sorted(pools)
     names = [plain(name) if count == 1 else f"{plain(name)} ({count})" for name, count in pools]
     return f"{some(sum(count for _, count in pools), 'license')}: {', '.join(names)}"
 
@@ -259,7 +261,7 @@ def _overrides(change: ChangeLine) -> Iterator[tuple[str, Any, Any]]:
         was, word = before.get(name), after.get(name)
         if was == word:
             continue
-        if name == "identities":  # that they are not to change says enough
+        if name in ("identities", LICENSES):  # that they are not to change says enough
             yield f"{name} set by hand", was is not None, word is not None
         elif (was, word) in ((None, ""), ("", None)):  # both would read as empty
             yield f"{name} blank by hand", was == "", word == ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from syncd.changes import NOTES, LinkState
+from syncd.changes import LICENSES, NOTES, LinkState
 from syncd.cli import describe, leavers
 from syncd.cli.advice import advice
 from syncd.cli.console import plain, quoted
@@ -63,6 +63,7 @@ def told(found: Explanation) -> Iterator[str]:
         if found.standing.entity.kind is Kind.USER:
             yield from _sign_in_lines(found)
             yield from _leaving_lines(found.leaving)
+            yield from _license_lines(found.standing)
         yield from _value_lines(found.standing, found.sources)
     for source in found.sources:
         yield from _source_lines(source, _rule_of(source, found))
@@ -114,6 +115,14 @@ def _sign_in_lines(found: Explanation) -> Iterator[str]:
 def _leaving_lines(leaving: list[Leaver]) -> Iterator[str]:
     for one in leaving:
         yield f"on the way out: {'; '.join(leavers.lines(one))}"
+
+
+def _license_lines(standing: Standing) -> Iterator[str]:
+    if standing.licenses:
+        yield ""
+        yield f"licenses, and who says so{_by_hand(standing.entity, LICENSES)}"
+    for provider, name, count in standing.licenses:
+        yield f"  {plain(name)}{f' ({count})' if count > 1 else ''}  {provider}"
 
 
 def _value_lines(standing: Standing, sources: Sequence[Source]) -> Iterator[str]:
@@ -266,6 +275,7 @@ def as_data(found: Explanation) -> dict[str, Any]:
         }
         if entity.kind is Kind.USER:
             told["sign_in"] = {"possible": not found.barred, "reasons": found.barred}
+            told["licenses"] = [one._asdict() for one in found.standing.licenses]
             told["leaving"] = [leavers.as_data(one) for one in found.leaving]
     told["sources"] = [
         {**one._asdict(), "matched_by": _rule_of(one, found), "raw": _item(one.raw)}

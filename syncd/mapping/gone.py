@@ -31,7 +31,7 @@ from syncd.mapping.clocks import Clock, tick, waits
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.hearing import others_of
 from syncd.mapping.homes import Known, set_home, with_homes
-from syncd.mapping.licenses import name_released
+from syncd.mapping.licenses import NOTHING, Shift, name_released, shifts
 from syncd.mapping.page import Context, Page
 from syncd.mapping.so_far import rounds
 from syncd.mapping.values import Difference, difference
@@ -52,7 +52,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
         for place, link in enumerate(page.out.links[first:], first):
             if link.entity in stored:
                 work.remember(stored[link.entity], page, place)
-    name_released(work.facts, page.out.changes)
+    name_released(work.facts, page.out.changes, work.so_far)
 
 
 def _note_all_that_go(
@@ -103,12 +103,11 @@ def _plan_turn(
             leavers.append((link, entity, others.get(entity.id, [])))
         else:
             _plan_place(work, stream, link, entity, others.get(entity.id, []), reason, page)
-    for link, known in zip(
-        (link for link, _, _ in leavers),
-        with_homes(work, [(user, said) for _, user, said in leavers]),
-        strict=True,
-    ):
-        _plan_user(work, link, known, _told(link, reason), page)
+    homes = with_homes(work, [(user, said) for _, user, said in leavers])
+    licensed = shifts(work, homes)
+    for (link, _, _), known in zip(leavers, homes, strict=True):
+        shift = licensed.get(known.user.id, NOTHING)
+        _plan_user(work, link, known, shift, _told(link, reason), page)
 
 
 def _let_go(work: Context, others: Mapping[UUID, Sequence[Contribution]]) -> None:
@@ -141,7 +140,9 @@ def _speaking(others: Sequence[Contribution]) -> bool:
     return any(one.speaks for one in others)
 
 
-def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: Page) -> None:
+def _plan_user(
+    work: Context, link: LinkFact, known: Known, licensed: Shift, reason: str, page: Page
+) -> None:
     user, rule = known.user, rule_for(work.rules, reason)
     verdicts = [verdict(one) for one in known.said]
     clock = _at_once(reason, work.now)
@@ -157,6 +158,7 @@ def _plan_user(work: Context, link: LinkFact, known: Known, reason: str, page: P
     if _speaking(known.said):
         diff = difference(user, known.said, work.precedence)
         set_home(work, known, page, diff)
+    licensed.add_to(diff)
     decided = decide(user, [*verdicts, own], work.precedence) if user.active else None
     kept = f"the mapping's rule is to {rule.action}"
     if rule.action == "deactivate":

@@ -7,12 +7,12 @@ what the first says by now. Nobody else needs a memory, and it holds nobody else
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from syncd.changes import (
@@ -22,7 +22,9 @@ from syncd.changes import (
     Place,
     Tied,
     gained_identities,
+    given_licenses,
     in_force,
+    released_licenses,
 )
 from syncd.entities import Entity
 from syncd.records import Identity
@@ -44,10 +46,20 @@ class SoFar:
     """State and note of links whose record did not speak."""
     gained: dict[UUID, set[Identity]] = field(default_factory=lambda: defaultdict(set))
     """Identities that the plan gives to them."""
+    licensed: dict[UUID, Counter[str]] = field(default_factory=dict)
+    """Licenses by pool (hex) that the plan gives to them, negative where it takes them."""
 
     def latest(self, stored: Mapping[UUID, Entity]) -> dict[UUID, Entity]:
         """The entities as this plan leaves them."""
         return {one: self.entities.get(one, entity) for one, entity in stored.items()}
+
+    def holding(self, user: UUID, stored: list[list[Any]]) -> list[list[Any]]:
+        """The licenses of a user as this plan leaves them."""
+        if user not in self.licensed:
+            return stored
+        counts = Counter(dict(stored))
+        counts.update(self.licensed[user])
+        return [[pool, count] for pool, count in sorted(counts.items()) if count > 0]
 
     def heard(self, tie: Tied) -> tuple[Tied, Contribution | None]:
         """A record's link, and what the record says if this plan knows that already."""
@@ -81,11 +93,20 @@ class SoFar:
         if change is not None:
             self.entities[entity.id] = in_force(entity, change.after, writer)
             self.gained[entity.id] |= {Identity(*one) for one in gained_identities(change)}
+            self._book(change)
+
+    def _book(self, change: Change) -> None:
+        """Counters of a user are replaced and never changed: a trial keeps the old ones."""
+        moved = Counter({pool: count for pool, count, *_ in given_licenses(change)})
+        moved.subtract(dict(released_licenses(change)))
+        if moved:
+            moved.update(self.licensed.get(change.entity, {}))
+            self.licensed[change.entity] = moved
 
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Forget afterwards what is added within: it was only asked what would be."""
-        kept = {name: copy(getattr(self, name)) for name in ("entities", "said", "turned")}
+        kept = {name: copy(getattr(self, name)) for name in _KEPT}
         gained = {one: set(identities) for one, identities in self.gained.items()}
         try:
             yield
@@ -93,6 +114,9 @@ class SoFar:
             for name, value in kept.items():
                 setattr(self, name, value)
             self.gained = defaultdict(set, gained)
+
+
+_KEPT = ("entities", "said", "turned", "licensed")
 
 
 def rounds(

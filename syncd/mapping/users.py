@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
 from syncd import keys
 from syncd.changes import (
+    LICENSES,
     OUT_OF_SCOPE,
     PERSON,
     Action,
@@ -17,6 +18,7 @@ from syncd.changes import (
     gained_identities,
 )
 from syncd.entities import Entity, Kind
+from syncd.mapping import licenses
 from syncd.mapping.active import (
     SENTENCES,
     Stand,
@@ -33,7 +35,7 @@ from syncd.mapping.contributions import Contribution
 from syncd.mapping.former import among_merged
 from syncd.mapping.hearing import together
 from syncd.mapping.homes import Known, set_home, with_homes
-from syncd.mapping.licenses import name_released
+from syncd.mapping.licenses import NOTHING, Shift, name_released
 from syncd.mapping.match import NEW, Match, Subject, claims, identity_claims
 from syncd.mapping.page import (
     ALIVE,
@@ -68,7 +70,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
         _plan_linked(work, turn, page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
-    name_released(work.facts, page.out.changes)
+    name_released(work.facts, page.out.changes, work.so_far)
 
 
 # -- people who are linked -------------------------------------------------------------------------
@@ -78,23 +80,28 @@ def _plan_linked(work: Context, linked: list[tuple[Candidate, Entity]], page: Pa
     pairs = [(user, _said(work, one)) for one, user in linked]
     said = together(work, Kind.USER, pairs)
     users = [(user, all_said) for (_, user), all_said in zip(linked, said, strict=True)]
-    for (one, _), known in zip(linked, with_homes(work, users), strict=True):
+    homes = with_homes(work, users)
+    licensed = licenses.shifts(work, homes)
+    for (one, _), known in zip(linked, homes, strict=True):
         if unknown := _unknown_client(work, one):
             page.quarantine(one, *unknown)
             continue
-        link = _update(work, one, known, page, NEW)
+        link = _update(work, one, known, page, NEW, licensed.get(known.user.id, NOTHING))
         work.remember(known.user, page, link, known.said[-1])
         if link is not None:
             page.out.claims += [(claim, ~link) for claim in identity_claims(_gained(page, link))]
 
 
-def _update(work: Context, one: Candidate, known: Known, page: Page, match: Match) -> int | None:
+def _update(
+    work: Context, one: Candidate, known: Known, page: Page, match: Match, licensed: Shift
+) -> int | None:
     """The place of the link; None where nothing at all is new."""
     user = known.user
     diff = difference(user, known.said, work.precedence)
     set_home(work, known, page, diff)
     if one.mapped.in_scope and "identities" not in user.overrides:
         _add_identities(one, page, diff, work.so_far.gained.get(user.id, ()))
+    licensed.add_to(diff)
     course = _course(work, one, known)
     way = way_of(user, known.said[-1]) if course.way == ALIVE else course.way
     action, reason = _told(work, match, diff, course)
@@ -209,9 +216,11 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     matches = match_all(Kind.USER, "people", rules, ones, subjects, work.facts)
     matches = among_merged(work, rules, subjects, matches)
     known = _matched(work, placed, matches)
+    licensed = licenses.shifts(work, list(known.values()))
     load_for(work, [([one.said], one.client) for one in placed])
+    licenses.load_for(work, [(one.client.id, one.said) for one in placed])
     for found, match in zip(placed, matches, strict=True):
-        link = _decide(work, found, match, known, page)
+        link = _decide(work, found, match, known, licensed, page)
         if link is not None:
             made = {*claims(Kind.USER, rules, found.subject, match)}
             if found.subject.identities:  # unique, whatever the mapping matches by
@@ -260,6 +269,7 @@ def _decide(
     found: Placed,
     match: Match,
     known: dict[str, Known],
+    licensed: Mapping[UUID, Shift],
     page: Page,
 ) -> int | None:
     """The place of the link that was written, or None if the person was set aside."""
@@ -275,7 +285,8 @@ def _decide(
         message = "a user with this key exists and the mapping adopts none (user.adopt = false)"
         page.quarantine(one, "exists_locally", message, (match.rule,), known[one.key].user.id.hex)
         return None
-    return _update(work, one, known[one.key], page, match)
+    user = known[one.key]
+    return _update(work, one, user, page, match, licensed.get(user.user.id, NOTHING))
 
 
 def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
@@ -292,6 +303,8 @@ def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
     elif match.why:
         reason = match.why
     change = creation(one, client.id, values, reason, retired, match)
+    if licensed := licenses.born_with(work, client.id, found.said):
+        change.before[LICENSES] = licensed
     change.keys = found.subject.keys
     return page.link(one, change.entity, page.change(change))
 

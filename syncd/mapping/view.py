@@ -15,7 +15,7 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import Aside, Former, LinkFact, Place, Tie, Tied, Word
-from syncd.entities import Entity, Kind
+from syncd.entities import Entity, Kind, pool_id
 from syncd.records import Identity
 
 KeyTuple = tuple[str, ...]
@@ -64,8 +64,14 @@ class Facts(Protocol):
         """Whom the records at these places (partition, stream, key) are tied to."""
         ...
 
-    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+    def licenses(
+        self, users: Collection[UUID], provider: str | None = None
+    ) -> dict[UUID, list[list[Any]]]:
         """[pool (hex), count] of the licenses that each user holds; nobody who holds none."""
+        ...
+
+    def pools(self, provider: str, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
+        """The pools of clients, by client and SKU."""
         ...
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
@@ -128,6 +134,9 @@ class Directory:
     """Clients that this plan gives a site."""
     made: set[UUID] = field(default_factory=set)
     """Sites that this plan makes because people are to live there."""
+    provider: str = ""
+    pools: dict[UUID, dict[str, UUID]] = field(default_factory=dict)
+    """The provider's pools of clients, by SKU."""
 
     def load_clients(self, keys: Iterable[str]) -> None:
         """Look up the clients that organization keys are linked to, where not known yet."""
@@ -177,6 +186,22 @@ class Directory:
         for client in missing:
             for role in ("main", "holding"):
                 self.special[client, role] = found.get((client, role))
+
+    def load_pools(self, provider: str, clients: Iterable[UUID]) -> None:
+        """Look up the provider's pools of clients, where not known yet."""
+        missing = {client for client in clients if client not in self.pools}
+        if not missing:
+            return
+        self.provider = provider
+        self.pools |= {client: {} for client in missing}
+        for (client, sku), pool in self.facts.pools(provider, missing).items():
+            self.pools[client][sku] = pool
+
+    def license_of(self, client: UUID, sku: str) -> list[Any]:
+        """One license of a pool whose client was loaded, as changes hold it."""
+        if pool := self.pools[client].get(sku):
+            return [pool.hex, 1]
+        return [pool_id(client, self.provider, sku).hex, 1, sku]
 
     def add_site(self, client: UUID, site: UUID, values: dict[str, Any]) -> None:
         """Remember a site that this plan creates."""

@@ -17,6 +17,7 @@ from syncd.store import tables as t
 from syncd.store.answers import labels, under_key
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
+from syncd.store.licenses import held
 
 
 class Source(NamedTuple):
@@ -38,6 +39,14 @@ class Source(NamedTuple):
     raw: bytes | None
 
 
+class Held(NamedTuple):
+    """Licenses of one pool that a user holds."""
+
+    provider: str
+    name: str
+    number: int
+
+
 class Standing(NamedTuple):
     """An entity as it stands, with the client and site it belongs to."""
 
@@ -45,6 +54,7 @@ class Standing(NamedTuple):
     client: Entity | None
     site: Entity | None
     identities: list[Identity]
+    licenses: list[Held]
 
 
 class Rule(NamedTuple):
@@ -65,7 +75,8 @@ def standing(database: Database, kind: Kind, one: UUID) -> Standing:
             client = load_entities(database, conn, Kind.CLIENT, [entity.client])[entity.client]
         if entity.site:
             site = load_entities(database, conn, Kind.SITE, [entity.site])[entity.site]
-        return Standing(entity, client, site, _identities(conn, one))
+        licenses = _licenses(database, conn, one) if kind is Kind.USER else []
+        return Standing(entity, client, site, _identities(conn, one), licenses)
 
     return database.query(look)
 
@@ -74,6 +85,13 @@ def _identities(conn: Connection, user: UUID) -> list[Identity]:
     c = t.identity.c
     query = sa.select(c.issuer, c.subject).where(c.user_id == user).order_by(c.issuer, c.subject)
     return [Identity(*row) for row in conn.execute(query)]
+
+
+def _licenses(database: Database, conn: Connection, user: UUID) -> list[Held]:
+    counts = {UUID(hex=pool): n for pool, n in held(database, conn, [user]).get(user, ())}
+    c = t.license_pool.c
+    query = sa.select(c.id, c.provider, c.name, c.sku).where(database.among(c.id, list(counts)))
+    return sorted(Held(row[1], row[2] or row[3], counts[row[0]]) for row in conn.execute(query))
 
 
 def barred(found: Standing) -> list[str]:

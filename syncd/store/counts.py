@@ -57,7 +57,7 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
             _count(c.action == Action.MOVE),
             _count(c.effects.op("&")(int(Effect.SITE_MOVE)) != 0),
             _count(c.effects.op("&")(int(Effect.KEY_CHANGE)) != 0),
-            _count(licenses.releases(c)),
+            _count(licenses.takes(c)),
         )
         .where(c.step_id == step, c.kind == Kind.USER, _matters(c))
         .group_by(c.client_id)
@@ -79,7 +79,7 @@ def of_draft(database: Database, conn: Connection, step: int) -> list[UserCounts
 def _matters(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
     """Changes that some guard counts; most are plain updates, of no interest to any."""
     actions = (Action.CREATE, Action.DEACTIVATE, Action.MISS, Action.MOVE)
-    effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE | Effect.LICENSE_RELEASE)
+    effects = int(Effect.SITE_MOVE | Effect.KEY_CHANGE) | licenses.TAKING
     return sa.or_(c.action.in_(actions), c.effects.op("&")(effects) != 0)
 
 
@@ -103,9 +103,10 @@ def _add_licenses(
     database: Database, conn: Connection, step: int, counts: dict[UUID, UserCounts]
 ) -> None:
     """How many licenses go, where it was known only how many users lose any."""
-    for client, count in licenses.to_be_released(conn, step).items():
+    of_leavers, of_others = licenses.to_be_released(conn, step), licenses.to_be_lost(conn, step)
+    for client in {*of_leavers, *of_others}:
         if client is not None:
-            counts[client].releasing = count
+            counts[client].releasing = of_leavers[client] + of_others[client]
     for client, count in licenses.assigned(database, conn, list(counts)).items():
         counts[client].assigned = count
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
-from syncd.changes import LinkWrite, Quarantined
+from syncd.changes import Change, LinkWrite, Quarantined, given_licenses
 from syncd.entities import Kind
 
 
@@ -21,6 +22,23 @@ class Updates(msgspec.Struct, array_like=True):
     """To whom they belong."""
     changes: int
     """How many changes they come of: an entity has one row, however many of these are about it."""
+
+
+class Given(NamedTuple):
+    """Licenses that a user gets; `place`: of the change in its page, `sku`: of a pool to make."""
+
+    place: int
+    user: UUID
+    client: UUID | None
+    pool: str
+    number: int
+    sku: str | None
+
+
+def given(place: int, change: Change) -> Iterator[Given]:
+    """The licenses that a change gives to its user."""
+    for pool, count, *sku in given_licenses(change):
+        yield Given(place, change.entity, change.client, pool, count, sku[0] if sku else None)
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -37,6 +55,8 @@ class Body(msgspec.Struct, array_like=True):
     """Of creations: the change's place, issuer, subject, id of the user."""
     updates: dict[Kind, Updates] = {}
     """What becomes of stored entities if nobody else wrote since; none where that is not plain."""
+    licenses: list[Given] = []
+    """Of creations."""
 
     @property
     def ready(self) -> int:
@@ -51,6 +71,7 @@ class Body(msgspec.Struct, array_like=True):
         for kind, given in self.creations.items():
             self.creations[kind] = [row for row in given if row[0] not in places]
         self.identities = [one for one in self.identities if one[0] not in places]
+        self.licenses = [one for one in self.licenses if one.place not in places]
 
 
 class DraftPage(NamedTuple):

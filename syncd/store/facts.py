@@ -208,11 +208,17 @@ class StoreFacts(Ties):
         """Who holds each identity; issuers and subjects compare exactly."""
         return identities.holders(self.database, self.conn, wanted)
 
-    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+    def licenses(
+        self, users: Collection[UUID], provider: str | None = None
+    ) -> dict[UUID, list[list[Any]]]:
         """The licenses that users hold; whether there are any at all is asked once."""
         if self._licensed is None:
             self._licensed = licenses.are_there(self.conn)
-        return licenses.held(self.database, self.conn, users) if self._licensed else {}
+        return licenses.held(self.database, self.conn, users, provider) if self._licensed else {}
+
+    def pools(self, provider: str, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
+        """The pools of clients, by client and SKU."""
+        return licenses.pools(self.database, self.conn, provider, clients)
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The main and holding sites of the clients."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Any
 from uuid import UUID
@@ -10,10 +10,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import Effect
+from syncd.changes import LICENSES, Effect
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
+
+_Columns = sa.sql.base.ReadOnlyColumnCollection[str, Any]
 
 
 def are_there(conn: Connection) -> bool:
@@ -25,16 +27,34 @@ def are_there(conn: Connection) -> bool:
 
 
 def held(
-    database: Database, conn: Connection, users: Collection[UUID]
+    database: Database, conn: Connection, users: Collection[UUID], provider: str | None = None
 ) -> dict[UUID, list[list[Any]]]:
-    """[pool (hex), count] of the licenses that each user holds, in the order of the pools."""
+    """[pool (hex), count] of the licenses that each user holds (of one provider), in the order of
+    the pools.
+    """
     c = t.license_ledger.c
     query = _sums().order_by(c.pool_id)
+    if provider is not None:
+        query = query.join(t.license_pool, t.license_pool.c.id == c.pool_id)
+        query = query.where(t.license_pool.c.provider == provider)
     found: dict[UUID, list[list[Any]]] = defaultdict(list)
     for chunk in bulk.chunks(list(users)):
         for user, pool, count in conn.execute(query.where(database.among(c.user_id, chunk))):
             found[user].append([pool.hex, int(count)])
     return dict(found)
+
+
+def pools(
+    database: Database, conn: Connection, provider: str, clients: Collection[UUID]
+) -> dict[tuple[UUID, str], UUID]:
+    """A provider's pools of clients, by client and SKU."""
+    c = t.license_pool.c
+    query = sa.select(c.client_id, c.sku, c.id).where(c.provider == provider)
+    return {
+        (row[0], row[1]): row[2]
+        for chunk in bulk.chunks(list(clients))
+        for row in conn.execute(query.where(database.among(c.client_id, chunk)))
+    }
 
 
 def _sums() -> sa.Select[Any]:
@@ -45,21 +65,44 @@ def _sums() -> sa.Select[Any]:
     return query.group_by(c.user_id, c.pool_id).having(count > 0)
 
 
-def to_be_released(conn: Connection, step: int) -> dict[UUID | None, int]:
+TAKING = int(Effect.LICENSE_RELEASE | Effect.LICENSE_LOSS)
+"""Effects of changes that take licenses from users."""
+
+
+def to_be_released(conn: Connection, step: int) -> Counter[UUID | None]:
     """Per client, how many licenses the leavers of a step's plan hold."""
     c, h = t.change.c, t.license_ledger.c
-    leavers = sa.select(c.entity_id, c.client_id).where(c.step_id == step, releases(c)).distinct()
+    leavers = (
+        sa.select(c.entity_id, c.client_id)
+        .where(c.step_id == step, _has(c, Effect.LICENSE_RELEASE))
+        .distinct()
+    )
     users = leavers.subquery()
     sums = _sums().where(h.user_id.in_(sa.select(users.c.entity_id))).subquery()
     query = sa.select(users.c.client_id, sa.func.sum(sums.c.count))
     query = query.join(sums, sums.c.user_id == users.c.entity_id).group_by(users.c.client_id)
-    return {client: int(count) for client, count in conn.execute(query)}
+    return Counter({client: int(count) for client, count in conn.execute(query)})
 
 
-def releases(c: sa.sql.base.ReadOnlyColumnCollection[str, Any]) -> sa.ColumnElement[bool]:
-    """Whether a change releases licenses."""
-    effect: sa.ColumnElement[int] = c.effects.op("&")(int(Effect.LICENSE_RELEASE))
-    return effect != 0
+def to_be_lost(conn: Connection, step: int) -> Counter[UUID | None]:
+    """Per client, how many licenses a step's plan takes from users who stay."""
+    c = t.change.c
+    lost = _has(c, Effect.LICENSE_LOSS) & sa.not_(_has(c, Effect.LICENSE_RELEASE))
+    counts: Counter[UUID | None] = Counter()
+    query = sa.select(c.client_id, c.after).where(c.step_id == step, lost)
+    for client, after in conn.execute(query.execution_options(yield_per=bulk.CHUNK)):
+        counts[client] += sum(count for _, count in after[LICENSES])
+    return counts
+
+
+def takes(c: _Columns) -> sa.ColumnElement[bool]:
+    """Whether a change takes licenses from its user."""
+    return _has(c, TAKING)
+
+
+def _has(c: _Columns, effects: int) -> sa.ColumnElement[bool]:
+    found: sa.ColumnElement[int] = c.effects.op("&")(int(effects))
+    return found != 0
 
 
 def assigned(database: Database, conn: Connection, clients: Collection[UUID]) -> dict[UUID, int]:

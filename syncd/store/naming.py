@@ -28,8 +28,10 @@ def with_names(values: dict[str, Any], names: dict[UUID, str]) -> dict[str, Any]
     if OVERRIDES in told:
         told[OVERRIDES] = with_names(told[OVERRIDES], names)
     if LICENSES in told:
-        pools = [(UUID(hex=pool), count) for pool, count in told[LICENSES]]
-        told[LICENSES] = [[names.get(pool, pool.hex), count] for pool, count in pools]
+        told[LICENSES] = [
+            [names.get(UUID(hex=pool)) or (sku[0] if sku else pool), count]
+            for pool, count, *sku in told[LICENSES]
+        ]
     return told
 
 
@@ -81,7 +83,7 @@ def names_of(database: Database, conn: Connection, rows: Sequence[Any]) -> dict[
 
 def _pools(rows: Sequence[Any]) -> set[UUID]:
     sides = [side for row in rows for side in (row.before, row.after)]
-    return {UUID(hex=pool) for side in sides for pool, _ in side.get(LICENSES, ())}
+    return {UUID(hex=one[0]) for side in sides for one in side.get(LICENSES, ())}
 
 
 def _planned_names(

@@ -106,7 +106,7 @@ identity = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Licenses: tables of the connectors that bring them; a spreadsheet has none.
+# Licenses: a spreadsheet says who has which; what was bought is told by providers alone.
 
 license_pool = sa.Table(
     "license_pool",

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from syncd.changes import (
+    LICENSES,
     OVERRIDES,
     OWNERS,
     UNDO,
@@ -16,13 +17,14 @@ from syncd.changes import (
     LinkWrite,
     effects_of,
     gained_identities,
+    given_licenses,
 )
 from syncd.entities import CUSTOM, FIELDS
 from syncd.store.history import PastLink
 
 PLACES = frozenset({"client", "site"})
 """Fields that are no values: where a user is."""
-_KEPT = PLACES | {"identities"}
+_KEPT = PLACES | {"identities", LICENSES}
 """What a person's word can hold besides the fields of an entity."""
 
 
@@ -76,7 +78,14 @@ def _hidden(change: Change) -> tuple[dict[str, Any], dict[str, Any]]:
     after: dict[str, Any] = {"retired": True}
     if identities := gained_identities(change):  # free for others, as its keys are
         before["identities"], after["identities"] = identities, []
+    if given := given_licenses(change):
+        before[LICENSES], after[LICENSES] = [], _plainly(given)
     return before, after
+
+
+def _plainly(given: list[list[Any]]) -> list[list[Any]]:
+    """Licenses whose pools are there by now."""
+    return [[pool, count] for pool, count, *_ in given]
 
 
 def _swapped(change: Change, names: Collection[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -84,6 +93,8 @@ def _swapped(change: Change, names: Collection[str]) -> tuple[dict[str, Any], di
     before, after = _only(change.after, names), _only(change.before, names)
     if before.get("identities"):
         after["identities"] = []
+    if LICENSES in after:
+        after[LICENSES] = _plainly(after[LICENSES])
     if OVERRIDES in before:
         was = after.get(OVERRIDES, {})
         after[OVERRIDES] = {name: was.get(name) for name in before[OVERRIDES]}

@@ -15,9 +15,11 @@ from syncd.changes import OWNERS
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.hearing import others_of
-from syncd.mapping.homes import set_home, with_homes
+from syncd.mapping.homes import Known, set_home, with_homes
+from syncd.mapping.licenses import NOTHING, Shift, shifts
 from syncd.mapping.page import Page
 from syncd.mapping.values import Difference, difference
+from syncd.mapping.view import ClientRef
 from syncd.records import Identity, Person
 from syncd.store import answers_review
 from syncd.store.gifts import Before, before_record
@@ -53,7 +55,9 @@ class Untying:
                 ids.remove(entity.id)
                 others = said.get(entity.id, [])
                 given = self._identities(entity.id, others)
-                found[key] = Untied(self._values(key, entity, others), given)
+                diff = self._values(key, entity, others)
+                self._licenses(entity, others).add_to(diff)
+                found[key] = Untied(diff, given)
         return found
 
     def _values(self, key: str, entity: Entity, others: Sequence[Contribution]) -> Difference:
@@ -86,6 +90,15 @@ class Untying:
             for name in entity.values
             if name not in changed and name not in entity.overrides and entity.owner(name) == mine
         }
+
+    def _licenses(self, entity: Entity, others: Sequence[Contribution]) -> Shift:
+        """Those that this connection gave to a user go, but for those that another record of it
+        says.
+        """
+        if self.kind is not Kind.USER or entity.client is None:
+            return NOTHING
+        user = Known(entity, others, ClientRef(entity.client, ""))
+        return shifts(self.step.context, [user], otherwise=set()).get(entity.id, NOTHING)
 
     def _identities(self, user: UUID, others: Sequence[Contribution]) -> list[list[str]]:
         """Those that this connection gave to a user, without those that another record of it says:

@@ -222,3 +222,20 @@ def test_secrets_of_the_source_and_the_settings_are_never_shown(
     for command in (["check"], ["plan", "bad"], ["--debug", "check", "bad"]):
         answer = synced(*command) if command[0] != "--debug" else synced(*command[1:])
         assert "hunter2" not in answer.out + answer.err
+
+
+def test_licenses_are_told_by_plan_changes_and_explain(program: Program) -> None:
+    sheet = "Staff no,Name,E-mail,Client,Licenses\n{}\n"
+    program.write("people.csv", sheet.format("1,Ada,ada@acme.example,Acme,Office+Visio"))
+    assert "    assigns 2 licenses: Office, Visio" in program("plan", "people").out
+    program("sync", "people")
+    program.write("people.csv", sheet.format("1,Ada,ada@acme.example,Acme,Project"))
+    program("sync", "people")
+
+    told = program("changes", "--run", "3").out
+    assert "assigns 1 license: Project" in told
+    assert "releases 2 licenses: Office, Visio" in told
+    told = program("explain", "ada@acme.example").out
+    assert "licenses, and who says so\n  Project  people\n" in told
+    found = program("explain", "ada@acme.example", "--json").json
+    assert found["licenses"] == [{"provider": "people", "name": "Project", "number": 1}]

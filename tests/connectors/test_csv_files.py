@@ -502,6 +502,8 @@ def test_the_marker_is_seen_wherever_it_stands(
         ({"contract_end_date": "0001-01-01"}, {"contract_end": None}),
         ({"licenses": "E3+E1; Visio,E3"}, {"licenses": ("E1", "E3", "Visio")}),
         ({"licenses": "Unlicensed"}, {"licenses": ()}),
+        ({"licenses": None}, {"licenses": ()}),
+        ({"licenses": " "}, {"licenses": None}),
         ({"name": "\u200b Zoe\u0308\u00a0\x00 "}, {"display_name": "Zoë"}),
         ({"name": "=cmd()"}, {"display_name": "=cmd()"}),
         ({"azureoid": "ABC", "azure_tenant_id": "T"},

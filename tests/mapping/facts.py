@@ -123,8 +123,13 @@ class FakeFacts:
     def entities_of(self, places: Collection[Place]) -> dict[Place, UUID]:
         return {}
 
-    def licenses(self, users: Collection[UUID]) -> dict[UUID, list[list[Any]]]:
+    def licenses(
+        self, users: Collection[UUID], provider: str | None = None
+    ) -> dict[UUID, list[list[Any]]]:
         return {one: self.held[one] for one in users if one in self.held}
+
+    def pools(self, provider: str, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
+        return {}
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         return {

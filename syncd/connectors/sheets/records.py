@@ -211,12 +211,12 @@ def _read_special(column: Column | None, text: str | None, draft: _Draft) -> Non
         draft.custom[column.field] = text
     elif column.cell == "extra":
         draft.extra[column.field] = text
+    elif column.cell == "list":
+        draft.values[column.field] = _licenses(text or "")
     elif text is None:
         draft.clears.append(column.field)
     elif column.cell == "date":
         _read_date(column, text, draft)
-    elif column.cell == "list":
-        draft.values[column.field] = _licenses(text)
     else:
         _read_flag(column, text, draft)
 

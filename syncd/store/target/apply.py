@@ -74,15 +74,16 @@ class Target:
         self._load_doubtful(conn, page, changes)
         shortened = self._trim_identities(conn, changes, stale, trimmed)
         licenses.check(self.database, conn, changes, stale, trimmed)
-        born_with = identities.left(page.body.identities, changes, shortened)
+        identified = identities.left(page.body.identities, changes, shortened)
         reach("apply.batch.writing")
         self._create(conn, page.body.creations)
         for kind, ready in page.body.updates.items():
             bulk.update(self.database, conn, t.TABLE_OF[kind], ready.columns, ready.rows)
-        self._entities(conn, changes, stored, stale, born_with)
+        self._entities(conn, changes, stored, stale, identified)
         merging.write(self.database, conn, self.step, page.first_seq, changes, stale)
-        done = (change for at, change in enumerate(changes) if at not in stale)
-        licenses.write(self.database, conn, self.step, done)
+        done = [change for at, change in enumerate(changes) if at not in stale]
+        born_with = page.body.licenses
+        licenses.write(self.database, conn, self.step, self.connection, done, born_with)
         reach("apply.batch.entities")
         records = Records(self.database, conn, self.step, self.partition)
         records.write_links(_unsettled(page.body.links, shortened, spoken_of | edited), stale)
