@@ -6,6 +6,7 @@ nothing about a field; a field named in `clears` is one that the source says is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from typing import Any, NamedTuple, Self
@@ -169,3 +170,14 @@ class Reject(NamedTuple):
     message: str
     fields: tuple[str, ...] = ()
     where: str | None = None
+
+
+class Rekeying(NamedTuple):
+    """How stored items come to other keys. `named`: what these are made of, as a setting says it;
+    `key_of`: what an item is to be known by, "" where its own values do not tell; `under`: the item
+    as it would come under a key.
+    """
+
+    named: tuple[str, ...]
+    key_of: Callable[[bytes], str]
+    under: Callable[[bytes, str], bytes]

@@ -21,6 +21,7 @@ from syncd.cli import (
     gone_places,
     leavers,
     merging,
+    relinking,
     reviewing,
     setup,
     sheets,
@@ -51,6 +52,7 @@ for _panel, _commands in _PANELS.items():
 app.command(rich_help_panel="Sync")(syncing.resume)
 setup.connections.command("resume")(syncing.resume)
 setup.connections.command("retire")(syncing.retire)
+setup.connections.command("relink")(relinking.relink)
 reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")
 app.add_typer(sheets.csv, name="csv", rich_help_panel="Begin")

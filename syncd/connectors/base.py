@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from syncd.changes import Overrun
-from syncd.errors import ConfigError
-from syncd.records import Location, Organization, Person, Record, Reject, Tombstone
+from syncd.errors import ConfigError, UsageError
+from syncd.records import Location, Organization, Person, Record, Reject, Rekeying, Tombstone
 
 ENTRY_POINTS = "syncd.connectors"
 
@@ -178,6 +178,15 @@ class Connector(Generic[C]):
     def doubts(self) -> Sequence[Overrun]:
         """What speaks against applying what was read without a word; known once it was checked."""
         return ()
+
+    def rekeying(self, _key: Sequence[str]) -> Rekeying:
+        """How people are known by another key from now on, where a setting says what identifies
+        them: `_key` names what is to; nothing: as it is configured. UsageError where that is not
+        for us to choose, or cannot be.
+        """
+        raise UsageError(
+            f"what a record is known by is not for the connector {self.name} to choose"
+        )
 
     def streams(self) -> list[Stream]:
         """The declared streams, organizations before locations before people."""

@@ -25,9 +25,10 @@ from syncd.connectors.sheets.headings import Kind
 from syncd.connectors.sheets.items import RowReader
 from syncd.connectors.sheets.layout import Cells, Layout, lay_out
 from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
+from syncd.connectors.sheets.rekeying import by_columns
 from syncd.connectors.sheets.sheet import Batch, Reading, Sheet
 from syncd.connectors.sheets.spool import Portion, Spool
-from syncd.records import Location, Organization, Person, Reject
+from syncd.records import Location, Organization, Person, Reject, Rekeying
 
 
 class CsvConfig(base.Config):
@@ -92,6 +93,10 @@ class Csv(Connector[CsvConfig]):
                 self._reader(layout, kind)
                 found += [*sheet.notices, *layout.notices]
         return found
+
+    def rekeying(self, key: Sequence[str]) -> Rekeying:
+        """By other columns."""
+        return by_columns(key or self.config.key, self.config.headings)
 
     # Files know neither partitions nor cursors; the interface hands them to every connector.
     # ruff: noqa: ARG002

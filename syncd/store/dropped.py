@@ -138,6 +138,13 @@ def first_keys(conn: Connection, connection: int, folder: str) -> DroppedFile | 
     return found[0] if found else None
 
 
+def identify_by(conn: Connection, connection: int, folder: str, key: Sequence[str]) -> None:
+    """Have the users of a folder be identified by other headings from now on."""
+    here = sa.and_(_C.connection_id == connection, _C.folder == folder, _C.kind == "user")
+    known = _C.identified_by.is_not(None)
+    conn.execute(sa.update(t.dropped_file).where(here, known).values(identified_by=list(key)))
+
+
 def newest_full(
     conn: Connection, connection: int, folder: str, kind: str, clients: Sequence[str] | None
 ) -> DroppedFile | None:

@@ -41,6 +41,11 @@ class Undoable:
             return "it is still open"
         if self.undone_by is not None:
             return f"run {self.undone_by} did so already"
+        if self.mode == "relink":
+            return (
+                "it gave records other keys; to go back, set `key` back and say "
+                f"syncd connections relink {self.connection_name}"
+            )
         if self.mode not in LASTING:
             return f"it is a run of mode {self.mode}"
         return None if self.steps else "it applied nothing"

@@ -313,7 +313,7 @@ run = sa.Table(
     sa.Column("id", Serial, primary_key=True),
     sa.Column("connection_id", Serial, sa.ForeignKey("connection.id")),  # null: a local edit
     sa.Column("trigger", sa.Text, nullable=False),  # manual, schedule, webhook
-    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, review, merge, retire…
+    sa.Column("mode", sa.Text, nullable=False),  # plan, apply, undo, edit, review, merge, relink…
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("code", sa.Text),

@@ -71,11 +71,11 @@ def retire(engine: Engine, name: str, actor: str, partition: str | None = None) 
     if row.state == RETIRED:
         raise UsageError(f"{name} is retired already: {row.reason}")
     _finish_retiring(engine, row)
-    chosen = [one for one in _chosen(engine, row, partition) if one.state != RETIRED]
-    if partition is not None and not chosen:
+    left = [one for one in _chosen(engine, row, partition) if one.state != RETIRED]
+    if partition is not None and not left:
         raise UsageError(f"{partition} of {name} is retired already")
     mode = RETIRE if partition is None else RETIRE_PART
-    found = [Partition(one.key, one.name) for one in chosen]
+    found = [Partition(one.key, one.name) for one in left]
     run = resume_or_open(engine, row, mode, actor, lambda: found)
     return _walk(engine, name, run)
 
@@ -93,8 +93,14 @@ def _walk(engine: Engine, name: str, run: int) -> Outcome:
 
 
 def _chosen(engine: Engine, row: ConnectionRow, partition: str | None) -> Sequence[PartitionRow]:
-    """All partitions, or the one with this key, or this name."""
     known = engine.database.query(lambda conn: engine.runs.partitions(conn, row.id))
+    return chosen(known, row.name, partition)
+
+
+def chosen(
+    known: Sequence[PartitionRow], connection: str, partition: str | None
+) -> Sequence[PartitionRow]:
+    """All partitions, or the one with this key, or this name; UsageError where there is none."""
     if partition is None:
         return known
     found = [one for one in known if one.key == partition]
@@ -103,7 +109,7 @@ def _chosen(engine: Engine, row: ConnectionRow, partition: str | None) -> Sequen
         return found
     listed = ", ".join(one.label for one in found or known) or "none"
     what = "several partitions" if found else "no partition"
-    raise UsageError(f'{row.name} has {what} "{partition}"; name one by its key: {listed}')
+    raise UsageError(f'{connection} has {what} "{partition}"; name one by its key: {listed}')
 
 
 def _set(engine: Engine, name: str, state: str, reason: str) -> ConnectionRow:

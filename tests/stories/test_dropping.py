@@ -22,7 +22,7 @@ from syncd.connectors.sheets.worksheets import WorkbookSheet
 from syncd.errors import ProviderUnavailable, UsageError
 from syncd.store import tables as t
 from syncd.store.dump import canonical_dump
-from syncd.sync import dropping, flow
+from syncd.sync import dropping, flow, relinking
 from syncd.sync.closing import Outcome
 from tests.stories.desk import Desk, as_toml
 
@@ -670,6 +670,21 @@ def test_the_key_cannot_change_unnoticed(desk: DropDesk) -> None:
     assert outcome.code == "refused"
     assert 'identified by "Email" since people.csv (run 1)' in str(outcome.reason)
     assert desk.names(active=True) == ["Ada"]
+
+
+def test_the_key_can_change_by_a_relink(desk: DropDesk) -> None:
+    headings = [*HEADINGS, "Staff no"]
+    desk.leave("people.csv", [*row("Ada"), "1"], [*row("Bo"), "2"], headings=headings)
+    desk.work_off()
+    desk.configure(key="Staff no")
+
+    relinking.relink(desk.engine, relinking.Wanted("people", None, (), "boss"))
+    other = ["Ada", "ada.reid@acme.example", *row("Ada")[2:], "1"]
+    desk.leave("people.csv", other, [*row("Bo"), "2"], headings=headings, at=1)
+
+    outcome = desk.only()
+    assert (outcome.state, outcome.counts["update user"]) == ("succeeded", 1)
+    assert desk.names(active=True) == ["Ada", "Bo"]
 
 
 def test_what_looks_like_a_secret_is_nowhere(desk: DropDesk) -> None:

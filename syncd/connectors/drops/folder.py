@@ -5,7 +5,7 @@ By itself it reads nothing; `sync/dropping` makes a run of each file, and a `Fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from syncd.connectors import base
@@ -13,7 +13,9 @@ from syncd.connectors.base import Connector, Context, Page, Partition, Repeats
 from syncd.connectors.drops.config import FolderConfig
 from syncd.connectors.drops.places import Glance, Places
 from syncd.connectors.sheets.records import parse_location, parse_organization, parse_person
-from syncd.records import Location, Organization, Person
+from syncd.connectors.sheets.rekeying import by_columns
+from syncd.errors import UsageError
+from syncd.records import Location, Organization, Person, Rekeying
 
 
 class DropFolder(Connector[FolderConfig]):
@@ -34,6 +36,16 @@ class DropFolder(Connector[FolderConfig]):
         """What was dropped."""
         by_mark = self.config.finished == "done"
         return self.places.look(by_mark=by_mark, stable_for=self.config.stable_for)
+
+    def rekeying(self, key: Sequence[str]) -> Rekeying:
+        """By other columns; those of the connection's own `key`, where none are named."""
+        named = key or self.config.key
+        if not named:
+            raise UsageError(
+                f"{self.context.connection} has no `key` of its own, only such of certain files; "
+                "name the column that is to identify users: --key HEADING"
+            )
+        return by_columns(named, self.config.headings or {})
 
     # What was applied once is stored, and is understood by these.
     # ruff: noqa: ARG002

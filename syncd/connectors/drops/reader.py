@@ -148,7 +148,8 @@ class FileReader(Csv):
             raise Refused(
                 f"{self.assignment.shown}: users of this folder are identified by "
                 f'"{", ".join(known.key)}" since {known.key_of}, and would all be taken for new '
-                f'by "{", ".join(key)}"; set `key` back'
+                f'by "{", ".join(key)}"; set `key` back, or have each keep its user under the new '
+                "key: syncd connections relink"
             )
         return key
 
