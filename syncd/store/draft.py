@@ -275,16 +275,38 @@ class Draft:
 
     def seen(self, conn: Connection, stream: str) -> array[int]:
         """The hashes of all keys that were read, 8 bytes each."""
-        c = t.draft_seen.c
-        query = sa.select(c.hashes).where(c.step_id == self.step, c.stream == stream)
         hashes = array("q")
-        for (packed,) in conn.execute(query.order_by(c.page)):
-            hashes.frombytes(packed)
+        for page in self._hashes(conn, stream):
+            hashes.extend(page)
         return hashes
+
+    def _hashes(self, conn: Connection, stream: str) -> Iterator[array[int]]:
+        """The hashes of the keys of each page that was read; one in memory at a time."""
+        c = t.draft_seen.c
+        query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
+        for page in conn.execute(query.order_by(c.page)).scalars().all():
+            where = {"stream": stream, "page": page}
+            yield _unpacked(self._fetch_one(conn, "hashes", t.draft_seen, **where)[0])
+
+    def repeating(self, conn: Connection, stream: str) -> set[int]:
+        """The hashes of keys that were read more than once."""
+        return repeated(
+            lambda: self._hashes(conn, stream),
+            self._bytes(conn, t.draft_seen, "hashes", stream) // 8,
+        )
 
     def contested(self, conn: Connection, stream: str) -> set[int]:
         """Claims that two links of one stream share."""
-        return repeated(flat[::2] for _, flat in self._claims(conn, stream))
+        return repeated(
+            lambda: (flat[::2] for _, flat in self._claims(conn, stream)),
+            self._bytes(conn, t.draft_page, "claims", stream) // 16,
+        )
+
+    def _bytes(self, conn: Connection, table: sa.Table, column: str, stream: str) -> int:
+        c = table.c
+        size = sa.select(sa.func.sum(sa.func.length(c[column])))
+        size = size.where(c.step_id == self.step, c.stream == stream)
+        return int(conn.execute(size).scalar_one() or 0)
 
     def claimants(
         self, conn: Connection, stream: str, contested: Collection[int]
@@ -302,9 +324,7 @@ class Draft:
         c = t.draft_page.c
         query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
         for page in conn.execute(query.order_by(c.page)).scalars().all():
-            flat = array("q")
-            flat.frombytes(self._fetch_one(conn, "claims", t.draft_page, page=page)[0])
-            yield page, flat
+            yield page, _unpacked(self._fetch_one(conn, "claims", t.draft_page, page=page)[0])
 
     def drop(self, conn: Connection, page: DraftPage, places: Collection[int]) -> list[LinkWrite]:
         """Take links, and the changes that belong to them, out of a page; the links."""
@@ -384,6 +404,12 @@ class Draft:
 def is_empty(decisions: Decisions) -> bool:
     """Whether there is nothing to store."""
     return not (decisions.changes or decisions.links or decisions.quarantined or decisions.healed)
+
+
+def _unpacked(packed: bytes) -> array[int]:
+    numbers = array("q")
+    numbers.frombytes(packed)
+    return numbers
 
 
 def _flat(claims: Sequence[tuple[int, int]]) -> bytes:

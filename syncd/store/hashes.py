@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 BUCKET = 200_000
 BUCKETS = 32
-"""More hashes than BUCKET are compared bucket by bucket, which bounds the memory for millions."""
+"""More hashes than BUCKET are compared bucket by bucket: a set takes ten times their memory."""
+MOST = 4_000_000
+"""Hashes that are held at a time, in 8 bytes each."""
 
 
 def missing(keys: Sequence[str], seen: array[int]) -> list[str]:
@@ -22,8 +24,21 @@ def missing(keys: Sequence[str], seen: array[int]) -> list[str]:
     return [key for key in keys if hash(key) in pending] if pending else []
 
 
-def repeated(pages: Iterable[array[int]]) -> set[int]:
-    """The hashes that stand more than once in all pages, in memory for 8 bytes of each."""
+def repeated(pages: Callable[[], Iterable[array[int]]], count: int) -> set[int]:
+    """The hashes that stand more than once in all pages, of which there are `count`. More than MOST
+    are looked at in turns, a part of them each time, which bounds the memory however many they are.
+    """
+    turns = count // MOST | 1  # odd, so that each turn spreads over all buckets
+    if turns == 1:
+        return _repeated_in(pages())
+    found: set[int] = set()
+    for turn in range(turns):
+        some = (array("q", [one for one in page if one % turns == turn]) for page in pages())
+        found |= _repeated_in(some)
+    return found
+
+
+def _repeated_in(pages: Iterable[array[int]]) -> set[int]:
     few, many = array("q"), [array("q") for _ in range(BUCKETS)]
     for page in pages:
         few.extend(page)

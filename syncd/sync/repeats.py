@@ -11,7 +11,6 @@ from syncd.changes import Quarantined
 from syncd.connectors.base import Repeats, Stream
 from syncd.failpoints import reach
 from syncd.store.drafted import DraftPage
-from syncd.store.hashes import repeated
 from syncd.sync.settling import drop, set_aside
 from syncd.sync.step import Step
 
@@ -67,7 +66,7 @@ def resolve_repeats(step: Step, stream: Stream) -> Keep | None:
     names = {hash(key): key for key in read.conflicted}
     unbelieved = set(names)
     with step.facts.open():
-        again = repeated([step.draft.seen(step.facts.conn, stream.name)]) | unbelieved
+        again = step.draft.repeating(step.facts.conn, stream.name) | unbelieved
         if not again:
             return None
         read.repeating = True

@@ -15,15 +15,17 @@ from syncd.store.hashes import missing, repeated
 pages = st.lists(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3)))
 
 
+@pytest.mark.parametrize("most", [1, 4, 1000])
 @pytest.mark.parametrize("bucket", [0, 3, 1000])
 @given(held=pages)
 def test_what_stands_twice_is_found_however_many_fit_into_memory(
-    bucket: int, held: list[list[int]]
+    bucket: int, most: int, held: list[list[int]]
 ) -> None:
     counts = Counter(one for page in held for one in page)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hashes, "BUCKET", bucket)
-        found = repeated(array("q", page) for page in held)
+        patched.setattr(hashes, "MOST", most)
+        found = repeated(lambda: (array("q", page) for page in held), sum(map(len, held)))
     assert found == {one for one, count in counts.items() if count > 1}
 
 
