@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from syncd.connectors.base import STREAM_NAMES
-from syncd.errors import Busy, UsageError
+from syncd.errors import Busy, StoreRefused, UsageError
 from syncd.mapping.items import digests
 from syncd.records import Person
 from syncd.store import dropped
@@ -58,7 +58,10 @@ def relink(engine: Engine, wanted: Wanted) -> tuple[Outcome, list[Relinked]]:
     """Give the people of a connection other keys. Raises UsageError where it cannot be done, with
     what to repair; Busy while the connection is synced, or a plan of it waits.
     """
-    return engine.database.transact(lambda conn: _Relinking(engine, conn, wanted).do())
+    try:
+        return engine.database.transact(lambda conn: _Relinking(engine, conn, wanted).do())
+    except StoreRefused:
+        raise Busy("another process is syncing this connection: a run is open") from None
 
 
 class _Relinking:
