@@ -52,7 +52,7 @@ def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, pa
         for place, link in enumerate(page.out.links[first:], first):
             if link.entity in stored:
                 work.remember(stored[link.entity], page, place)
-    name_released(work.facts, page.out.changes, work.so_far)
+    name_released(work.facts, page.out.changes)
 
 
 def _note_all_that_go(

@@ -15,7 +15,6 @@ from syncd.mapping.active import verdict
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.homes import Known
 from syncd.mapping.page import Context
-from syncd.mapping.so_far import SoFar
 from syncd.mapping.values import Difference
 from syncd.mapping.view import Facts
 from syncd.records import Person
@@ -23,7 +22,7 @@ from syncd.records import Person
 _RELEASE = int(Effect.LICENSE_RELEASE)
 
 
-def name_released(facts: Facts, changes: Iterable[Change], so_far: SoFar | None = None) -> None:
+def name_released(facts: Facts, changes: Iterable[Change]) -> None:
     """Have every change that is to release its user's licenses say which; where there are none, it
     releases nothing. A miss only keeps in mind that it would.
     """
@@ -34,8 +33,6 @@ def name_released(facts: Facts, changes: Iterable[Change], so_far: SoFar | None 
     told: set[UUID] = set()
     for change in releasing:
         theirs = held.get(change.entity) if change.entity not in told else None
-        if so_far is not None and change.entity in so_far.licensed:
-            theirs = so_far.holding(change.entity, theirs or [])
         told.add(change.entity)
         if theirs and change.after.get("active") is False:
             change.before[LICENSES], change.after[LICENSES] = [], theirs

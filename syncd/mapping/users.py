@@ -70,7 +70,7 @@ def plan_users(work: Context, candidates: list[Candidate], page: Page) -> None:
         _plan_linked(work, turn, page)
     if newcomers:
         _plan_newcomers(work, newcomers, page)
-    name_released(work.facts, page.out.changes, work.so_far)
+    name_released(work.facts, page.out.changes)
 
 
 # -- people who are linked -------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
         "foreign_keys = on",
         "cache_size = -32768",  # kB
         "wal_autocheckpoint = 4000",  # pages: seldom enough for bulk loads, 32 MB of log at most
-        "temp_store = memory",
+        "temp_store = file",  # sorting what millions of rows say must not take memory for each
     ):
         raw.execute(f"pragma {pragma}")
 

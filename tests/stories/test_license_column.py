@@ -43,6 +43,11 @@ def moved(desk: Desk, run: int) -> dict[str, tuple[list[Any], list[Any]]]:
     }
 
 
+def licensed(count: int, names: str) -> Rows:
+    """Rows about so many people who all have the same licenses."""
+    return [{**row, "Licenses": names} for row in people(count)]
+
+
 # -- giving and taking -----------------------------------------------------------------------------
 
 
@@ -132,6 +137,36 @@ def test_whom_a_file_finds_here_gets_what_it_names(desk: Desk) -> None:
     assert desk.names() == ["Ada"]
 
 
+def test_each_source_speaks_of_its_own_licenses(desk: Desk) -> None:
+    desk.sync([person("Ada", Licenses="Office")])
+    desk.connect("more", "csv", {**CSV, "combined": "more.csv", "contents": "changes"})
+    desk.reload()
+    desk.write([person("Ada", Licenses="Visio")], "more.csv")
+    desk.sync_each("more")
+    assert (held(desk, "Ada"), held(desk, "Ada", "more")) == ({"Office": 1}, {"Visio": 1})
+
+    desk.sync([person("Ada", Licenses="Project")])
+
+    assert (held(desk, "Ada"), held(desk, "Ada", "more")) == ({"Project": 1}, {"Visio": 1})
+
+
+def test_one_pool_is_made_by_many_pages(desk: Desk) -> None:
+    desk.configure(page_size=2)
+
+    desk.sync(licensed(7, "Office"))
+
+    assert pools(desk) == {("Acme", "Office"): 7}
+
+
+def test_who_is_set_aside_gets_none(desk: Desk) -> None:
+    twin = {**person("Ida", Licenses="Office"), "E-mail": "ada@acme.example"}
+
+    desk.sync([person("Ada", Licenses="Office"), twin, person("Ben", Licenses="Office")])
+
+    assert desk.names() == ["Ben"]
+    assert pools(desk) == {("Acme", "Office"): 1}
+
+
 def test_a_user_who_moves_has_the_licenses_of_the_new_client(desk: Desk) -> None:
     staff = [*people(3), person("Eve", "Beta")]
     desk.sync([person("Ada", Licenses="Office"), *staff])
@@ -187,10 +222,6 @@ def test_who_is_gone_and_comes_back_has_them_again(desk: Desk) -> None:
 
 
 # -- guards and undo -------------------------------------------------------------------------------
-
-
-def licensed(count: int, names: str) -> Rows:
-    return [{**row, "Licenses": names} for row in people(count)]
 
 
 def test_a_sheet_that_takes_too_many_licenses_is_held(desk: Desk) -> None:
@@ -253,8 +284,9 @@ def test_an_undo_that_keeps_stands_against_the_sheet(desk: Desk) -> None:
 
     desk.undo(run, keep=True)
     desk.resume()
-    desk.sync([person("Ada", Licenses="Office+Visio+Project")])
-    assert held(desk, "Ada") == {"Office": 1}
+    outcome = desk.sync([person("Ada", Licenses="Office+Visio+Project")])
+    assert (held(desk, "Ada"), outcome.counts.get("stale")) == ({"Office": 1}, None)
+    assert moved(desk, outcome.run) == {}
     desk.release("Ada", "licenses")
     desk.sync()
 
@@ -270,7 +302,14 @@ def test_two_rows_of_one_user_say_it_together(desk: Desk) -> None:
     desk.sync([person("Ada", Licenses="Project"), person("Ida", Licenses="Unlicensed")])
     assert held(desk, "Ada") == {"Project": 1}
     desk.sync([person("Ada", Licenses="Office"), person("Ida", Licenses="Office")])
+    assert held(desk, "Ada") == {"Office": 1}
+    desk.sync([person("Ada", Licenses="Unlicensed"), person("Ida", Licenses="Visio")])
+    desk.sync([person("Ada", Licenses="Visio"), person("Ida", Licenses="Office")])
 
+    assert held(desk, "Ada") == {"Office": 1, "Visio": 1}
+    desk.sync([person("Ada", Licenses="Office"), person("Ida", Licenses="Unlicensed")])
+    assert held(desk, "Ada") == {"Office": 1}
+    desk.sync([person("Ada", Licenses="Unlicensed"), person("Ida", Licenses="Office")])
     assert held(desk, "Ada") == {"Office": 1}
     assert pools(desk) == {("Acme", "Office"): 1}
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -106,27 +108,51 @@ class Census:
 
     def items(self, kind: Kind) -> tuple[list[RawItem], list[str]]:
         """One item for each client or site, and notices where rows contradict each other."""
-        votes: dict[str, Votes] = {}
-        owners: dict[str, str] = {}
+        items: list[RawItem] = []
+        notices: list[str] = []
+        entries = sorted(self._entries(kind), key=attrgetter("key"))
+        for key, same in groupby(entries, key=attrgetter("key")):
+            votes: Votes = {}  # of one at a time: all together would take more than all else
+            for one in same:
+                owner = one.owner
+                _vote(votes, one.stated(), one.rows)
+            items.append(_item(key, owner, votes))
+            notices += _disagreements(kind, votes)
+        return items, _shortened(notices)
+
+    def _entries(self, kind: Kind) -> Iterator[_Entry]:
         for tally in self._tallies:
             if tally.kind is kind:
-                _collect(tally, votes, owners)
-        disagreements = list(_disagreements(kind, votes))
-        items = [_item(key, owners[key], votes[key]) for key in sorted(votes)]
-        return items, _shortened(disagreements)
+                for client, cells, count in tally.said():
+                    entry = _entry(tally, client, cells, count)
+                    if 0 < len(entry.key) <= MAX_KEY:
+                        yield entry
 
 
-def _collect(tally: Tally, votes: dict[str, Votes], owners: dict[str, str]) -> None:
-    for client, cells, count in tally.said():
-        stated = dict(zip(tally.names, cells, strict=True))
-        owner, key = client_key(client), client_key(client)
-        if tally.kind is Kind.SITE:
-            key = site_key(owner, stated["name"] or "")
-        else:
-            stated["name"] = client
-        if 0 < len(key) <= MAX_KEY:
-            owners[key] = owner if tally.kind is Kind.SITE else ""
-            _vote(votes.setdefault(key, {}), stated, count)
+class _Entry(NamedTuple):
+    """What so many rows say about one client or site; `owner`: the key of a site's client."""
+
+    key: str
+    owner: str
+    tally: Tally
+    client: str
+    cells: Said
+    rows: int
+
+    def stated(self) -> dict[str, str | None]:
+        """The cells by their headings."""
+        stated = dict(zip(self.tally.names, self.cells, strict=True))
+        if self.tally.kind is Kind.CLIENT:
+            stated["name"] = self.client
+        return stated
+
+
+def _entry(tally: Tally, client: str, cells: Said, count: int) -> _Entry:
+    owner = client_key(client)
+    if tally.kind is not Kind.SITE:
+        return _Entry(owner, "", tally, client, cells, count)
+    name = cells[tally.names.index("name")]
+    return _Entry(site_key(owner, name or ""), owner, tally, client, cells, count)
 
 
 def _vote(votes: Votes, stated: Mapping[str, str | None], count: int) -> None:
@@ -149,15 +175,13 @@ def _item(key: str, owner: str, votes: Votes) -> RawItem:
     return RawItem(key, msgspec.json.encode(cells))
 
 
-def _disagreements(kind: Kind, votes: Mapping[str, Votes]) -> Iterable[str]:
-    for key in sorted(votes):
-        for heading, counts in sorted(votes[key].items()):
-            if len({value and fold(value) for value in counts}) > 1:
-                name = _winner(votes[key]["name"])
-                yield (
-                    f'rows disagree about {heading} of the {kind} "{name}"; '
-                    "the value of most rows is used"
-                )
+def _disagreements(kind: Kind, votes: Votes) -> Iterator[str]:
+    for heading, counts in sorted(votes.items()):
+        if len({value and fold(value) for value in counts}) > 1:
+            yield (
+                f'rows disagree about {heading} of the {kind} "{_winner(votes["name"])}"; '
+                "the value of most rows is used"
+            )
 
 
 def _shortened(notices: list[str]) -> list[str]:
