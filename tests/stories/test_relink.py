@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from syncd.errors import UsageError
 from syncd.store import tables as t
 from syncd.store.dump import canonical_dump
 from syncd.sync import relinking
+from syncd.sync.rulings import Verb
 from tests.stories.desk import Desk, people, person
 from tests.stories.test_gaps import unlink
+from tests.stories.test_review import say
 
 Rows = list[dict[str, Any]]
 
@@ -26,6 +30,14 @@ def relink(desk: Desk, key: str = "E-mail") -> relinking.Relinked:
 
 def ids(desk: Desk) -> dict[str, object]:
     return {user.name: user.id for user in desk.users()}
+
+
+def items(desk: Desk) -> dict[str, str]:
+    """By key of a stored person: the key that the item itself says."""
+    c = t.item.c
+    query = sa.select(c.key, c.raw).where(c.stream == "people")
+    with desk.database.read() as conn:
+        return {row[0]: json.loads(row[1])["#key"] for row in conn.execute(query)}
 
 
 def test_everybody_keeps_their_user_and_the_next_sync_changes_nothing(desk: Desk) -> None:
@@ -81,11 +93,15 @@ def test_a_run_of_before_can_be_taken_back(desk: Desk) -> None:
     desk.sync(people(3))
     run = desk.sync([*people(2), person("P2", Phone="12"), person("Eve")]).run
     relink(desk)
+    assert {key for _, key, _ in desk.changes(run)} == {"p2@acme.example", "eve@acme.example"}
 
     desk.undo(run)
 
     assert desk.names() == ["P0", "P1", "P2"]
     assert "phone" not in desk.user("P2").values
+    keys = {f"p{number}@acme.example" for number in range(3)}
+    assert set(desk.links()) - {"acme"} == {*keys, "eve@acme.example"}
+    assert all(key == said for key, said in items(desk).items())
     desk.resume()
     desk.sync()
     assert (desk.names(), desk.user("P2").values["phone"]) == (["Eve", "P0", "P1", "P2"], "12")
@@ -157,6 +173,36 @@ def test_what_would_mix_people_up_is_refused_and_changes_nothing(
         relink(desk, column)
 
     assert desk.rows() == before
+
+
+def test_a_word_about_a_record_that_nobody_has_stands(desk: Desk) -> None:
+    desk.sync(people(2))
+    desk.sync([*people(2), {**person("Eve"), "E-mail": "eve@acme.example", "Inactive": "perhaps"}])
+    assert "eve" in desk.quarantine()
+    say(desk, Verb.IGNORE, "eve")
+
+    relink(desk)
+    desk.sync([*people(2), person("Eve", Inactive="no")])
+
+    assert desk.names() == ["P0", "P1"]
+
+
+def test_a_record_out_of_scope_is_one_as_well(desk: Desk) -> None:
+    desk.mapping("[user]\nscope = \"job_title != 'Robot'\"\n")
+    desk.sync([person("Ada", CFbadge="1"), person("Bot", Job_Title="Robot")])
+
+    with pytest.raises(UsageError, match=r'nothing in "CFbadge" \(bot\)'):
+        relink(desk, "CFbadge")
+
+
+def test_a_key_of_somebody_who_is_gone_is_not_given_away(desk: Desk) -> None:
+    desk.mapping('[gone]\nabsent = { action = "deactivate", after = [] }\n')
+    rows = [{**row, "CFbadge": row["Staff no"] + "b"} for row in people(9)]
+    desk.sync([*rows, person("Old")])
+    desk.sync([*rows, person("New", CFbadge="old")])
+
+    with pytest.raises(UsageError, match=r"are known by such a key \(old\)"):
+        relink(desk, "CFbadge")
 
 
 def test_a_plan_that_waits_is_in_the_way(desk: Desk) -> None:
