@@ -234,6 +234,20 @@ def test_a_sheet_that_takes_too_many_licenses_is_held(desk: Desk) -> None:
     assert pools(desk) == {("Acme", "Office"): 30, ("Acme", "Visio"): 30}
 
 
+def test_a_plan_that_waited_finds_the_pools_of_clients_that_were_merged(desk: Desk) -> None:
+    staff = people(30)
+    desk.sync([*staff, person("Eve", "Beta", Licenses="Office")])
+    news = [{**row, "Licenses": "Office"} for row in staff[20:]]
+    desk.sync([*news, person("Eve", "Beta", Licenses="Office")])
+    (hold,) = desk.holds()
+    desk.merge(desk.client("Acme"), desk.client("Beta"), Kind.CLIENT)
+    assert pools(desk) == {("Acme", "Office"): 1}
+
+    desk.approve(hold.id)
+
+    assert pools(desk) == {("Acme", "Office"): 11}
+
+
 def test_a_few_licenses_may_go(desk: Desk) -> None:
     desk.sync(licensed(30, "Office"))
 

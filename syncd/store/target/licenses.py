@@ -6,7 +6,7 @@ and gives only what nobody gave to that user in the meantime.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -123,26 +123,37 @@ def write(
     """
     older = [one for one in changes if not creates(one)]
     given = [*born_with, *(entry for one in older for entry in drafted.given(0, one))]
-    _make_pools(database, conn, provider, given)
-    moves = [Entry(UUID(hex=one.pool), one.user, Decimal(0), one.number) for one in given]
+    placed = _placed(database, conn, provider, given)
+    moves = [Entry(UUID(hex=one.pool), one.user, Decimal(0), one.number) for one in placed]
     for change in older:
         for pool, count in released_licenses(change):
             moves.append(Entry(UUID(hex=pool), change.entity, Decimal(0), -count))
     book(database, conn, step, moves)
 
 
-def _make_pools(
-    database: Database, conn: Connection, provider: str, given: Iterable[Given]
-) -> None:
-    """Make the pools that are not there yet: nothing is known of them but what is assigned."""
-    wanted = {UUID(hex=one.pool): one for one in given if one.sku is not None}
+def _placed(
+    database: Database, conn: Connection, provider: str, given: Sequence[Given]
+) -> list[Given]:
+    """The same in pools that are there: those that are missing are made, and nothing is known of
+    them but what is assigned. One that came to a client since is taken for the one to be made.
+    """
+    wanted = [one for one in given if one.sku is not None]
     if not wanted:
-        return
-    there = licenses.pool_names(database, conn, wanted)
+        return list(given)
+    there = licenses.pools(database, conn, provider, {one.client for one in wanted if one.client})
+    missing = {
+        (one.client, one.sku): UUID(hex=one.pool)
+        for one in wanted
+        if one.client and one.sku and (one.client, one.sku) not in there
+    }
     rows = [
-        {"id": pool, "client_id": one.client, "provider": provider, "sku": one.sku, "assigned": 0}
-        for pool, one in wanted.items()
-        if pool not in there
+        {"id": pool, "client_id": client, "provider": provider, "sku": sku, "assigned": 0}
+        for (client, sku), pool in missing.items()
     ]
     if rows:
         conn.execute(sa.insert(t.license_pool), rows)
+    pools = {**there, **missing}
+    return [
+        one._replace(pool=pools[one.client, one.sku].hex) if one.client and one.sku else one
+        for one in given
+    ]
