@@ -801,6 +801,19 @@ def test_who_waits_for_a_client_is_healed_by_the_file_that_brings_it(desk: DropD
     assert desk.names(active=True) == ["Ada"]
 
 
+def test_who_waits_is_forgotten_only_by_a_list_that_would_have_named_them(desk: DropDesk) -> None:
+    desk.mapping("[client]\ncreate = false")
+    desk.leave("people.csv", row("Ada"), row("Bo", "Beta"), at=1)
+    desk.work_off()
+    assert {"ada@acme.example", "bo@beta.example"} <= set(desk.quarantine())
+
+    desk.leave("people.csv", row("Cy"), at=2)
+    desk.work_off()
+
+    waiting = {key for key in desk.quarantine() if "@" in key}
+    assert waiting == {"cy@acme.example", "bo@beta.example"}
+
+
 def test_a_workbook_is_answered_by_a_workbook(desk: DropDesk) -> None:
     path = desk.drop / "people.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
