@@ -332,12 +332,17 @@ class StoreFacts(Ties):
         sql = f"{sql} and key > {mark} order by key limit {most:d}"
         return [key for (key,) in bulk.fetch(self.conn, sql, (*given, after))]
 
-    def changed_since_gone(self, stream: str, reasons: Sequence[str]) -> list[str]:
+    def changed_since_gone(
+        self, stream: str, reasons: Sequence[str], *, at_any_time: bool
+    ) -> list[str]:
         """The keys of records that are gone for one of these reasons, of active users whom a
-        person's edit, merge or undo changed since the last sync of this partition.
+        person's edit, merge or undo changed since the last sync of this partition, or `at_any_time`
+        where that sync need not have been about them.
         """
         link, user, run, step = t.link.c, t.user.c, t.run.c, t.step.c
-        last = vanished(self.conn, [self.partition]).get(self.partition, 0)
+        last = 0
+        if not at_any_time:
+            last = vanished(self.conn, [self.partition]).get(self.partition, 0)
         since = sa.select(run.id, run.undoes).join(t.step, step.run_id == run.id)
         since = since.where(step.id > last, run.mode.in_(("edit", "merge", "review", "undo")))
         runs = {one for row in self.conn.execute(since) for one in row if one is not None}

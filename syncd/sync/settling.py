@@ -263,7 +263,8 @@ def _look_again(step: Step, stream: Stream) -> None:
         return
     reasons = (ABSENT, DELETED) if absence_tells(step, stream) else (DELETED,)
     with step.facts.open():
-        forgotten = step.facts.changed_since_gone(name, reasons)
+        partial = step.connector.coverage(stream) is not None
+        forgotten = step.facts.changed_since_gone(name, reasons, at_any_time=partial)
         keys = missing(forgotten, step.draft.seen(step.facts.conn, name)) if forgotten else []
         keys = only_covered(step, stream, keys)
     for start in range(0, len(keys), step.batch):

@@ -814,6 +814,27 @@ def test_who_waits_is_forgotten_only_by_a_list_that_would_have_named_them(desk: 
     assert waiting == {"cy@acme.example", "bo@beta.example"}
 
 
+def test_who_was_kept_by_hand_leaves_only_by_a_list_that_would_have_named_them(
+    desk: DropDesk,
+) -> None:
+    desk.mapping('[gone]\nabsent = { action = "deactivate", after = [] }\n')
+    beta = staff(9, "Beta")
+    desk.leave("people.csv", row("Ada"), row("Bo", "Beta"), *beta, at=1)
+    desk.work_off()
+    desk.set("Bo", keep_active="yes")
+    desk.leave("people.csv", *beta, at=2)
+    desk.work_off()
+    desk.release("Bo", "keep_active")
+
+    desk.leave("people.csv", row("Ada", phone="1"), at=3)
+    desk.work_off()
+    assert "Bo" in desk.names(active=True)
+    desk.leave("people.csv", *beta[:-1], row("P8", "Beta", phone="1"), at=4)
+    desk.work_off()
+
+    assert "Bo" in desk.names(active=False)
+
+
 def test_a_workbook_is_answered_by_a_workbook(desk: DropDesk) -> None:
     path = desk.drop / "people.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
