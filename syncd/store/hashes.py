@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 BUCKET = 200_000
 BUCKETS = 32
 """More hashes than BUCKET are compared bucket by bucket: a set takes ten times their memory."""
-MOST = 4_000_000
+MOST = 1_000_000
 """Hashes that are held at a time, in 8 bytes each."""
 
 
