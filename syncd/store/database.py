@@ -215,7 +215,7 @@ def _prepare_sqlite(raw: Any, _record: Any) -> None:
         "journal_mode = wal",
         "synchronous = normal",
         "foreign_keys = on",
-        "cache_size = -32768",  # kB
+        "cache_size = -16384",  # kB for each connection, and as much again for what it sorts
         "wal_autocheckpoint = 4000",  # pages: seldom enough for bulk loads, 32 MB of log at most
         "temp_store = file",  # sorting what millions of rows say must not take memory for each
     ):
