@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from io import BufferedReader, RawIOBase, TextIOWrapper
+from io import BufferedIOBase, RawIOBase, TextIOWrapper
 from itertools import chain, count, islice
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from syncd.connectors.sheets.encodings import AsUtf8, Encoding
 from syncd.connectors.sheets.sheet import (
@@ -24,9 +24,6 @@ from syncd.connectors.sheets.sheet import (
     Row,
 )
 from syncd.errors import BadResponse
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 MAX_LINE = 4 * MAX_CELL
 """Bytes in one line, enough for any cell of that length; give or take a block."""
@@ -57,8 +54,7 @@ class TextSheet:
         self._blocks = Blocks(file, source, _marker(reading.clear, codec))
         # The csv module takes lines straight from the text layer: a step of ours for every line
         # would cost as much as parsing it, so the limits are kept on the blocks below.
-        buffered = BufferedReader(self._blocks, BLOCK)
-        lines = TextIOWrapper(buffered, encoding=codec, newline="")
+        lines = TextIOWrapper(self._blocks, encoding=codec, newline="")  # type: ignore[type-var]  # without a name
         first, said = self._first_line(lines)
         self.delimiter = reading.delimiter or said or _detect(first)
         self._reader = csv.reader(chain((first,), lines), delimiter=self.delimiter, strict=True)
@@ -141,10 +137,10 @@ class TextSheet:
             )
 
 
-class Blocks(RawIOBase):
+class Blocks(BufferedIOBase):
     """The bytes of a file, block by block, within limits, with an eye on the clear marker.
 
-    Whoever parses them is never more than the latest block behind.
+    Whoever parses them is never more than the latest block behind: blocks are handed on whole.
     """
 
     def __init__(self, file: str, binary: BinaryIO | RawIOBase, marker: bytes | None) -> None:
@@ -174,18 +170,18 @@ class Blocks(RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer)
-        block = self._binary.read(len(view)) or b""
-        view[: len(block)] = block
+    def read1(self, _size: int = -1, /) -> bytes:
+        """The next block: the text layer, which is the only one to ask, takes it at any size."""
+        block = self._binary.read(BLOCK) or b""
         if block:
             self.ends_with_break = block.endswith((b"\n", b"\r"))
         self._measure(block)
         self._look_for_marker(block)
-        return len(block)
+        return block
 
     def _measure(self, block: bytes) -> None:
-        broken = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        newline = block.rfind(b"\n")
+        broken = max(newline, block.rfind(b"\r", newline + 1))
         self._line = len(block) - broken - 1 + (self._line if broken < 0 else 0)
         self._page += len(block)
         if self._line > MAX_LINE or self._page > MAX_PAGE:
@@ -197,10 +193,14 @@ class Blocks(RawIOBase):
     def _look_for_marker(self, block: bytes) -> None:
         if self._marker is None:
             return
-        seen = self._end + block
-        self._latest_marked = self._marker in seen
+        begun = len(self._marker) - 1  # so much of one may stand at the end of a block
+        seam = self._end + block[:begun]
+        # Most blocks do not even hold its first byte, which is found much sooner.
+        inside = self._marker[:1] in block and self._marker in block
+        self._latest_marked = inside or self._marker in seam
         self.marked = self.marked or self._latest_marked
-        self._end = seen[max(0, len(seen) - len(self._marker) + 1) :]
+        tail = self._end + block[max(0, len(block) - begun) :]
+        self._end = tail[max(0, len(tail) - begun) :]
 
 
 def _marker(text: str, codec: str) -> bytes | None:
