@@ -692,6 +692,16 @@ def test_a_page_is_bounded_whatever_its_rows_hold(
         pages(sheet(text), "people")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_file_of_short_lines_has_no_long_line_however_they_end(
+    sheet: Make, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(text_files, "MAX_LINE", 900)
+    monkeypatch.setattr(text_files, "BLOCK", 256)
+    rows = [f"k{at},A" for at in range(500)]
+    assert len(raws(sheet(end.join(["login,client", *rows])))) == 500
+
+
 def test_pages_are_as_long_as_was_asked_for(sheet: Make) -> None:
     text = "login,client\n" + "".join(f"k{at},A\n" for at in range(1000))
     for size, full in ((300, 3), (1, 1000), (128, 7), (1000, 1)):
