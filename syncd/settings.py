@@ -93,6 +93,16 @@ class Engine(_Section):
     lease_seconds: int = Field(default=60, ge=1, le=3600)
 
 
+class Network(_Section):
+    """How providers are reached. `private`: HOST:PORT of those that may be in a private network;
+    `ca_file`: certificates (PEM) to trust besides the usual ones; `proxy`: for all connections.
+    """
+
+    private: tuple[str, ...] = ()
+    ca_file: str | None = None
+    proxy: SecretStr | None = None
+
+
 class _Main(_Section):
     database: Database = Database()
     log: Log = Log()
