@@ -36,6 +36,7 @@ from syncd.toml_file import Location, TomlFile
 MAIN_FILE = "syncd.toml"
 FOLDER_VARIABLE = "SYNCD_CONFIG"
 DATABASE_FILE = "syncd.db"
+KEYS_FILE = "syncd.keys"
 
 RawMapping: TypeAlias = TomlFile
 """A mapping as written; `syncd.mapping` gives it its meaning and `explain` names what to repair."""
@@ -103,10 +104,21 @@ class Network(_Section):
     proxy: SecretStr | None = None
 
 
+class Secrets(_Section):
+    """Where the keys are that seal stored credentials: one a line, the first one seals. `keys`,
+    which is for the environment, stands in for the file.
+    """
+
+    keys_file: str = KEYS_FILE
+    keys: SecretStr | None = None
+
+
 class _Main(_Section):
     database: Database = Database()
     log: Log = Log()
     engine: Engine = Engine()
+    network: Network = Network()
+    secrets: Secrets = Secrets()
     precedence: dict[str, list[str]] = {}
 
     @field_validator("precedence", mode="before")
@@ -147,6 +159,8 @@ class Settings:
     database: Database
     log: Log
     engine: Engine
+    network: Network
+    secrets: Secrets
     precedence: dict[str, list[str]]
     connections: dict[str, ConnectionSettings]
     mappings: dict[str, RawMapping]
@@ -189,6 +203,8 @@ def load(folder: Path | None = None) -> Settings:
         database=_inside(folder, main.database),
         log=main.log,
         engine=main.engine,
+        network=main.network,
+        secrets=main.secrets,
         precedence=main.precedence,
         connections=connections,
         mappings=mappings,
@@ -219,7 +235,7 @@ def _validated(model: type[M], file: TomlFile) -> M:
 def _environment() -> dict[tuple[str, str], tuple[str, str]]:
     """What `SYNCD_SECTION_KEY` variables say, by location; a misspelled key is an error."""
     found = {}
-    for section in ("database", "log", "engine"):
+    for section in ("database", "log", "engine", "network", "secrets"):
         prefix = f"SYNCD_{section.upper()}_"
         model = _Main.model_fields[section].annotation
         known = {prefix + name.upper(): name for name in getattr(model, "model_fields", {})}

@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"errors", "log", "text", "failpoints"},
     {"records", "entities", "changes", "keys", "toml_file"},
     {"settings"},
+    {"sealing"},
     {"connectors", "mapping", "store"},
     {"sync"},
     {"jobs", "web"},
@@ -34,7 +35,9 @@ HOMES = {
     "sqlite3": "store",
     "dramatiq": "jobs",
     "redis": "jobs",
+    "cryptography": "sealing",
     "msal": "connectors",
+    "msgraph": "connectors",
     "requests": "connectors",
     "tenacity": "connectors",
     "charset_normalizer": "connectors",
@@ -47,7 +50,18 @@ WORLD = {
     *("io", "os", "pathlib", "shutil", "subprocess", "tempfile"),
 }
 """What a pure package does not need."""
-LATE = ["sqlalchemy", "alembic", "psycopg", "phonenumbers", "msgraph", "structlog", "fastapi"]
+LATE = [
+    "cryptography",
+    "msal",
+    "requests",
+    "sqlalchemy",
+    "alembic",
+    "psycopg",
+    "phonenumbers",
+    "msgraph",
+    "structlog",
+    "fastapi",
+]
 
 
 def violations(module: str, source: str) -> list[str]:

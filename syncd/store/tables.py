@@ -160,6 +160,19 @@ connection = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 
+grant = sa.Table(
+    "stored_grant",
+    metadata,
+    sa.Column("connection_id", Serial, sa.ForeignKey("connection.id"), primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),  # grows whenever it is replaced
+    sa.Column("sealed_by", sa.Text, nullable=False),  # the name of the key that opens it
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("renewing_until", Moment),  # some process asks for a new one until then
+    sa.Column("obtained_at", Moment, nullable=False),
+    sa.Column("obtained_by", sa.Text, nullable=False),
+    sa.Column("renewed_at", Moment, nullable=False),
+)
+
 partition = sa.Table(
     "partition",
     metadata,

@@ -71,21 +71,21 @@ def failure(answer: Answer) -> ProviderError | None:
     host, status = answer.host, answer.status
     if 200 <= status < 300:
         return None
-    if 300 <= status < 400:
-        return Refused(
-            f"{host} redirects elsewhere ({status}); credentials are not sent on, so check the "
-            "address that is configured"
-        )
-    if status == 401:
-        return AuthFailed(f"{host} does not accept the credentials (401)")
-    if status == 403:
-        return PermissionDenied(f"{host} does not permit this (403)")
     if status == 429 or (status == 503 and "Retry-After" in answer.headers):
         wait = retry_after(answer.headers)
         return RateLimited(f"{host} asks to wait for {wait:.0f} s ({status})", wait)
     if status in _UNAVAILABLE:
         return ProviderUnavailable(f"{host} cannot answer at present ({status})")
-    return BadResponse(f"{host} answered with status {status}")
+    kind, sentence = _MEANT.get(status, (BadResponse, "answered with a status that says nothing"))
+    if 300 <= status < 400:
+        kind, sentence = Refused, "redirects elsewhere, where no credential is sent"
+    return kind(f"{host} {sentence} ({status})")
+
+
+_MEANT: dict[int, tuple[type[ProviderError], str]] = {
+    401: (AuthFailed, "does not accept the credentials"),
+    403: (PermissionDenied, "does not permit this"),
+}
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
