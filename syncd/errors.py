@@ -40,9 +40,12 @@ class SchemaError(SyncdError):
 
 
 class ProviderError(SyncdError):
-    """Base of everything that a provider can do to us."""
+    """Base of everything that a provider can do to us. `condition`: which of the known troubles of
+    a partition it is, where it is one: the health of the partition names it.
+    """
 
     code = "provider"
+    condition: str = ""
 
 
 class AuthFailed(ProviderError):
