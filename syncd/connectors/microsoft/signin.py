@@ -18,7 +18,7 @@ from syncd.connectors.http.answers import Answer, failure
 from syncd.connectors.http.client import Http
 from syncd.connectors.http.endpoint import Endpoint
 from syncd.connectors.microsoft.refusals import refusal
-from syncd.errors import BadResponse, RateLimited
+from syncd.errors import BadResponse, RateLimited, SyncdError
 
 EARLY = 120.0
 """Seconds before its end at which a token is not sent any more."""
@@ -51,14 +51,27 @@ class SignIn:
 
     def by_application(self, tenant: str, scope: str) -> Tokens:
         """A token of the application itself, in one tenant."""
-        made = self.application(tenant)
-        return self.tokens(tenant, made.acquire_token_for_client(scopes=[scope]))
+        return self.ask(tenant, lambda made: made.acquire_token_for_client(scopes=[scope]))
 
     def by_refresh(self, tenant: str, scope: str, refresh_token: str) -> Tokens:
         """A token of the person who signed in, in their own tenant or, for partners, another."""
-        made = self.application(tenant)
-        found = made.acquire_token_by_refresh_token(refresh_token, scopes=[scope])
-        return self.tokens(tenant, found)
+        return self.ask(
+            tenant,
+            lambda made: made.acquire_token_by_refresh_token(refresh_token, scopes=[scope]),
+        )
+
+    def ask(self, tenant: str, how: Callable[[Any], Mapping[str, Any]]) -> Tokens:
+        """What MSAL's own object gives when it is asked so, or the error that says why nothing."""
+        try:
+            found = how(self.application(tenant))
+        except SyncdError:
+            raise
+        except Exception as error:  # it takes an answer apart without looking at it first
+            raise BadResponse(
+                f"{self.authority.host} answered with something that is no token "
+                f"({type(error).__name__})"
+            ) from None
+        return self._tokens(tenant, found)
 
     def application(self, tenant: str) -> Any:
         """MSAL's own object, also for ways of signing in that take a person."""
@@ -78,8 +91,7 @@ class SignIn:
             self.client_id, client_credential=proof, **options
         )
 
-    def tokens(self, tenant: str, found: Mapping[str, Any]) -> Tokens:
-        """What MSAL gave, or the error that says why it gave nothing."""
+    def _tokens(self, tenant: str, found: Mapping[str, Any]) -> Tokens:
         if "error" in found:
             raise refusal(self.authority.host, tenant, found)
         access, seconds = found.get("access_token"), found.get("expires_in")
