@@ -7,7 +7,7 @@ can do is declared where it is implemented. See the README for the smallest one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from syncd.changes import Overrun
+from syncd.connectors.grants import Vault
 from syncd.errors import ConfigError, UsageError
 from syncd.records import Location, Organization, Person, Record, Reject, Rekeying, Tombstone
+from syncd.settings import Network
 
 ENTRY_POINTS = "syncd.connectors"
 
@@ -138,10 +140,14 @@ class Config(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a connector runs: the connection's name, and the folder of relative paths."""
+    """Where a connector runs: the connection's name, the folder of relative paths, how providers
+    are reached, and where what authorizes the connection is kept (None: nowhere).
+    """
 
     connection: str
     folder: Path
+    network: Network = field(default_factory=Network)
+    vault: Vault | None = None
 
 
 class Connector(Generic[C]):

@@ -10,6 +10,7 @@ import msgspec
 from syncd.connectors.http.answers import Answer
 from syncd.connectors.http.client import Api
 from syncd.connectors.http.walk import walk
+from syncd.connectors.microsoft.decoding import UNREADABLE
 from syncd.errors import (
     AccessLost,
     BadResponse,
@@ -56,7 +57,7 @@ def _page(answer: Answer) -> tuple[GraphPage, str | None]:
     answer.expect_json()
     try:
         found = _envelope.decode(answer.bare())
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise BadResponse(
             f"{answer.host} answered with something else than a list of items"
         ) from None
@@ -99,7 +100,7 @@ def _codes(answer: Answer) -> list[str]:
     """The codes of an error, the most precise one last; they nest as deep as the service likes."""
     try:
         told: Any = msgspec.json.decode(answer.bare()).get("error")
-    except (msgspec.DecodeError, AttributeError, RecursionError):
+    except (*UNREADABLE, AttributeError):
         return []
     codes = []
     for _ in range(_DEEPEST):

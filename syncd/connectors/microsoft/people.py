@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from syncd.connectors.base import RawItem
+from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
 from syncd.records import Identity, Person, Reject, Tombstone
 from syncd.text import clean
 
@@ -61,7 +62,6 @@ SELECT = ",".join(name for name in _User.__struct_encode_fields__ if name != TEN
 """What is asked for: nothing that changes without meaning, such as the time of the last sign-in."""
 
 _loose = msgspec.json.Decoder(dict[str, Any])
-_sorted = msgspec.json.Encoder(order="sorted")
 
 
 def items(
@@ -90,7 +90,7 @@ def items(
 def _decoded(raw: msgspec.Raw) -> dict[str, Any] | None:
     try:
         return _loose.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -107,7 +107,7 @@ def _kept(user: dict[str, Any], tenant: str) -> bytes:
         if isinstance(listed := user.get(name), list):
             user[name] = order(listed)
     user[TENANT] = tenant
-    return _sorted.encode(user)
+    return in_order(user)
 
 
 def _texts_in_order(values: list[Any]) -> list[Any]:
@@ -132,7 +132,7 @@ def merge(stored: bytes, sent: bytes) -> bytes:
     what is null is not there any more.
     """
     before, news = _loose.decode(stored), _loose.decode(sent)
-    return _sorted.encode({**before, **news})
+    return in_order({**before, **news})
 
 
 # -- the person ------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def parse_person(raw: bytes) -> Sequence[Person | Reject]:
         field = _field(str(error))
         message = "it has another form than Graph describes"
         return [Reject(_key(raw), "bad_value", message, (field,) if field else ())]
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return [Reject(None, "unreadable", "it is not JSON")]
     if not user.id:
         return [Reject(None, "missing_key", "it has no id", ("id",))]
@@ -241,6 +241,6 @@ def _field(message: str) -> str | None:
 def _key(raw: bytes) -> str | None:
     try:
         key = _loose.decode(raw).get("id")
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return key if isinstance(key, str) and key else None

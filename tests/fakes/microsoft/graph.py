@@ -37,7 +37,7 @@ class Graph:
     def answer(self, asked: Asked) -> Reply:
         """One request."""
         path, _, query = asked.target.partition("?")
-        token = self.service.token(asked, GRAPH)
+        token = self.service.token(asked, self.root)
         if token is None:
             return _error(401, "InvalidAuthenticationToken", "Access token has expired.")
         tenant = self.directory.tenant(token.tenant)

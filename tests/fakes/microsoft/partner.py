@@ -23,6 +23,7 @@ class PartnerCenter:
 
     directory: Directory
     service: SignInService
+    root: str = PARTNER
     page_size: int = 40
     asked: int = 0
 
@@ -31,7 +32,7 @@ class PartnerCenter:
         self.asked += 1
         path, _, query = asked.target.partition("?")
         options = {name: values[0] for name, values in parse_qs(query).items()}
-        token = self.service.token(asked, PARTNER, tenant=self.directory.home.id)
+        token = self.service.token(asked, self.root, tenant=self.directory.home.id)
         if token is None:
             return self._json(401, {"code": 401, "description": "Unauthorized"})
         parts = path.strip("/").split("/")

@@ -50,7 +50,7 @@ class MicrosoftWorld:
             serving(_broken(self.partner_faults, self.partner.answer)) as partner,
         ):
             self.servers = {"signin": signin, "graph": graph, "partner": partner}
-            self.graph.root = graph.root
+            self.graph.root, self.partner.root = graph.root, partner.root
             yield self
 
     def network(self) -> Network:

@@ -1,0 +1,88 @@
+"""Entra ID: one tenant's users, as Microsoft Graph tells of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from syncd.connectors import base
+from syncd.connectors.base import Connector, Context, Deletes, Page, Partition
+from syncd.connectors.http.client import Api, Http
+from syncd.connectors.http.endpoint import Endpoint
+from syncd.connectors.microsoft import graph
+from syncd.connectors.microsoft.people import merge, parse_person
+from syncd.connectors.microsoft.signin import Bearer, SignIn, Tokens
+from syncd.connectors.microsoft.tenant import Tenant, organization_item, parse_organization
+from syncd.records import Organization, Person
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+
+
+def _endpoint(url: str) -> str:
+    Endpoint.of(url)
+    return url
+
+
+Base = Annotated[str, AfterValidator(_endpoint)]
+"""The base URL of an API: https, a host, and nothing that could mean two things."""
+
+
+class EntraConfig(base.Config):
+    """Which tenant to read, and as whom."""
+
+    tenant: Annotated[str, Field(pattern=_TENANT.pattern)]
+    """Its id (a GUID) or one of its domains."""
+    client_id: str = Field(min_length=1)
+    """The application's id."""
+    client_secret: SecretStr | None = None
+    sign_in: Literal["application", "person"] = "application"
+    authority: Base = "https://login.microsoftonline.com"
+    graph: Base = "https://graph.microsoft.com/v1.0"
+
+
+class Entra(Connector[EntraConfig]):
+    """Reads one tenant."""
+
+    name: ClassVar[str] = "entra"
+    Config: ClassVar[type[base.Config]] = EntraConfig
+
+    def __init__(self, config: EntraConfig, context: Context) -> None:
+        super().__init__(config, context)
+        http = Http(context.network)
+        secret = config.client_secret.get_secret_value() if config.client_secret else None
+        self._signing = SignIn(http, Endpoint.of(config.authority), config.client_id, secret)
+        endpoint = Endpoint.of(config.graph)
+        self._scope = f"{endpoint.root}/.default"
+        self._api = Api(http, endpoint, Bearer(self._tokens), explain=graph.explain)
+        self._told: dict[str, Any] | None = None
+
+    def _tokens(self) -> Tokens:
+        return self._signing.by_application(self.config.tenant, self._scope)
+
+    def check(self) -> None:
+        """The tenant can be read: its own record is asked for."""
+        self._told = Tenant(self._api, "").organization()
+
+    def partitions(self) -> Iterator[Partition]:
+        """The tenant, by its id, whatever domain it was configured by."""
+        item = organization_item(self._organization())
+        yield Partition(item.key, str(self._organization().get("displayName") or item.key))
+
+    def _organization(self) -> dict[str, Any]:
+        if self._told is None:
+            self.check()
+        assert self._told is not None
+        return self._told
+
+    @base.stream(Organization, parse=parse_organization, deletes=Deletes.UNKNOWN)
+    def organizations(self, _partition: Partition, _cursor: str | None) -> Iterator[Page]:
+        """The tenant itself, which a read never finds missing."""
+        yield Page([organization_item(self._organization())])
+
+    @base.stream(Person, parse=parse_person, deletes=Deletes.ABSENCE, incremental=True, merge=merge)
+    def people(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+        """Users: all of them, or what changed since the cursor."""
+        yield from Tenant(self._api, partition.key).people(cursor)
