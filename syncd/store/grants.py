@@ -6,7 +6,6 @@ to answer, asks outside any transaction, and stores what came before anybody use
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -105,15 +104,12 @@ class Grants:
 
         return self.database.transact(work)
 
-    def connections(self) -> Iterator[tuple[int, str]]:
-        """(id, name) of all connections that have a grant."""
-        query = sa.select(t.connection.c.id, t.connection.c.name).join(
-            t.grant, t.grant.c.connection_id == t.connection.c.id
-        )
-        rows = self.database.query(
-            lambda conn: conn.execute(query.order_by(t.connection.c.id)).all()
-        )
-        return iter([(row[0], row[1]) for row in rows])
+    def connections(self) -> list[tuple[str, str]]:
+        """(name, connector) of all connections that have a grant."""
+        c = t.connection.c
+        query = sa.select(c.name, c.connector).join(t.grant, t.grant.c.connection_id == c.id)
+        rows = self.database.query(lambda conn: conn.execute(query.order_by(c.id)).all())
+        return [(row[0], row[1]) for row in rows]
 
     def sealed_by(self) -> set[str]:
         """The names of the keys that it takes to open all grants."""

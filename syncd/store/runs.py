@@ -174,10 +174,11 @@ class Runs(Holds, Partitions):
     def save_cursors(
         self, conn: Connection, partition: int, values: dict[str, str], fingerprint: str
     ) -> None:
-        """Commit the cursors together with the rows that they cover."""
-        now = self.database.now(conn)
+        """Commit the cursors together with the rows that they cover; equal ones stay as they are."""
+        stored, c = self.cursors(conn, partition), t.cursor.c
         for stream, value in values.items():
-            c = t.cursor.c
+            if stored.get(stream) == (value, fingerprint):
+                continue
             conn.execute(sa.delete(t.cursor).where(c.partition_id == partition, c.stream == stream))
             conn.execute(
                 sa.insert(t.cursor).values(
@@ -185,7 +186,7 @@ class Runs(Holds, Partitions):
                     stream=stream,
                     value=value,
                     fingerprint=fingerprint,
-                    updated_at=now,
+                    updated_at=self.database.now(conn),
                 )
             )
 

@@ -25,6 +25,7 @@ from syncd.settings import ConnectionSettings, Settings
 from syncd.store import migrate
 from syncd.store.database import Database, Transaction
 from syncd.store.runs import Runs
+from syncd.sync.granting import vault
 from syncd.sync.step import Progress, Reader, Report
 from syncd.toml_file import TomlFile
 
@@ -92,7 +93,9 @@ class Engine:
             config = found.Config.model_validate(chosen.config)
         except ValidationError as error:
             raise chosen.explain(error, found.Config) from None
-        return found(config, Context(name, self.settings.folder))
+        settings = self.settings
+        kept = vault(self.database, settings, name)
+        return found(config, Context(name, settings.folder, settings.network, kept))
 
     def rules(self, name: str) -> Rules:
         """The compiled mapping of a connection; ConfigError says what to repair."""

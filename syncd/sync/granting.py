@@ -17,14 +17,24 @@ RENEWING_SECONDS = 60.0
 """How long a provider may take to renew a grant before another process tries."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredVault:
-    """The vault of one connection: what `syncd.connectors.grants.Vault` asks for."""
+    """The vault of one connection: what `syncd.connectors.grants.Vault` asks for. The database is
+    not touched before something is asked.
+    """
 
-    grants: Grants
+    database: Database
     keyring: Keyring
     name: str
-    connection: int
+    connector: str
+
+    @property
+    def grants(self) -> Grants:
+        return Grants(self.database)
+
+    @property
+    def connection(self) -> int:
+        return Runs(self.database).ensure_connection(self.name, self.connector).id
 
     def read(self) -> Held | None:
         row = self.grants.read(self.connection)
@@ -55,10 +65,8 @@ class StoredVault:
 
 def vault(database: Database, settings: Settings, name: str) -> StoredVault:
     """The vault of a configured connection."""
-    runs = Runs(database)
-    row = runs.ensure_connection(name, settings.connection(name).connector)
     keyring = Keyring.of(settings.secrets, settings.folder)
-    return StoredVault(Grants(database), keyring, name, row.id)
+    return StoredVault(database, keyring, name, settings.connection(name).connector)
 
 
 def rotate(database: Database, settings: Settings) -> tuple[str, list[str]]:
@@ -73,8 +81,8 @@ def rotate(database: Database, settings: Settings) -> tuple[str, list[str]]:
         )
     name = keyring.names()[0] if keyring.given is not None else keyring.make()
     renewed = []
-    for connection, label in grants.connections():
-        _seal_anew(StoredVault(grants, keyring, label, connection))
+    for label, connector in grants.connections():
+        _seal_anew(StoredVault(database, keyring, label, connector))
         renewed.append(label)
     keyring.drop_all_but_first()
     return name, renewed

@@ -88,7 +88,7 @@ def test_a_missing_key_is_named_and_nothing_is_overwritten(csp: StoredVault, key
     assert (before.sealed_by in str(error.value)) == bool(keys)
     assert "syncd.keys" in str(error.value)
     with pytest.raises(ConfigError):
-        rotate(csp.grants.database, _settings_of(csp))
+        rotate(csp.database, _settings_of(csp))
     assert csp.grants.read(csp.connection) == before
 
 
