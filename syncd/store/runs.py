@@ -174,7 +174,7 @@ class Runs(Holds, Partitions):
     def save_cursors(
         self, conn: Connection, partition: int, values: dict[str, str], fingerprint: str
     ) -> None:
-        """Commit the cursors together with the rows that they cover; equal ones stay as they are."""
+        """Commit the cursors with the rows that they cover; equal ones stay as they are."""
         stored, c = self.cursors(conn, partition), t.cursor.c
         for stream, value in values.items():
             if stored.get(stream) == (value, fingerprint):
