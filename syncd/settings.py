@@ -87,11 +87,14 @@ class Log(_Section):
 
 
 class Engine(_Section):
-    """How the engine works: records in a page, threads of one process, seconds of a lease."""
+    """How the engine works: records in a page, threads of one process, seconds of a lease, and for
+    how many seconds altogether a provider may make one step wait before its run ends without it.
+    """
 
     page_size: int = Field(default=2000, ge=1, le=50_000)
     threads: int = Field(default=2, ge=1, le=64)
     lease_seconds: int = Field(default=60, ge=1, le=3600)
+    patience_seconds: int = Field(default=900, ge=0, le=86_400)
 
 
 class Network(_Section):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -92,6 +93,8 @@ class Stream:
     incremental: bool
     merge: Merge | None
     repeats: Repeats
+    resumable: bool = False
+    """Whether a read that broke off can go on from the last page's `resume`."""
 
 
 STREAM_ORDER: tuple[type[Record], ...] = (Organization, Location, Person)
@@ -114,7 +117,8 @@ def stream(
     merge: Merge | None = None,
     repeats: Repeats = Repeats.LAST,
 ) -> Callable[[F], F]:
-    """Mark a method `(self, partition, cursor) -> Iterator[Page]` as the reader of one stream.
+    """Mark a method `(self, partition, cursor) -> Iterator[Page]` as the reader of one stream. One
+    that takes `resume` as well goes on from there, the page after the one that held it.
 
     parse: pure; bytes of one item to its records and rejects; raises nothing for bad input.
     merge: for providers that send only what changed: (stored, sent) to the whole item. A stream
@@ -123,8 +127,9 @@ def stream(
 
     def mark(method: F) -> F:
         name = STREAM_NAMES[record]
+        resumable = "resume" in signature(method).parameters
         declared = Stream(
-            name, record, method.__name__, parse, deletes, incremental, merge, repeats
+            name, record, method.__name__, parse, deletes, incremental, merge, repeats, resumable
         )
         method.__dict__["declared_stream"] = declared
         return method
@@ -203,9 +208,18 @@ class Connector(Generic[C]):
         ]
         return sorted(found, key=lambda declared: STREAM_ORDER.index(declared.record))
 
-    def read(self, stream: Stream, partition: Partition, cursor: str | None) -> Iterator[Page]:
-        """The pages of one stream. Ending normally promises that the read was complete."""
-        pages: Iterator[Page] = getattr(self, stream.method)(partition, cursor)
+    def read(
+        self,
+        stream: Stream,
+        partition: Partition,
+        cursor: str | None,
+        resume: str | None = None,
+    ) -> Iterator[Page]:
+        """The pages of one stream, from its beginning or after the page that held `resume`. Ending
+        normally promises that the read was complete.
+        """
+        more = {"resume": resume} if stream.resumable else {}
+        pages: Iterator[Page] = getattr(self, stream.method)(partition, cursor, **more)
         return pages
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from syncd.sync.closing import Outcome, close
 from syncd.sync.engine import Engine, calm_collector
 from syncd.sync.partitions import MISSING, Stocktaking, as_found, take_stock
 from syncd.sync.reviewing import finish_left_over
+from syncd.sync.turns import work_off
 from syncd.sync.walking import claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "resume_or_open", "sync", "walk", "work_on"]
@@ -62,8 +62,8 @@ def walk(
     due = _due(engine, run)
     threads = max(1, min(threads or engine.settings.engine.threads, len(due)))
     statistics.gather(engine.database)  # of a backup that was just restored
-    with calm_collector(), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda one: work_on(engine, name, one, full=full), due))
+    with calm_collector():
+        work_off(engine, name, due, threads, full=full)
     statistics.gather(engine.database)  # of what a first load brought
     return close(engine, run, remark())
 

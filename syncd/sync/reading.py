@@ -35,14 +35,28 @@ KNOWN_AT_ONCE = 200_000
 
 
 def read_all(step: Step) -> None:
-    """Read every stream of the partition and plan what it says."""
+    """Read every stream of the partition and plan what it says; after a read that broke off and can
+    go on (`can_resume`), what is left of it.
+    """
     reach("read.started")
+    done = {stream.name for stream in step.ended}
     for stream in step.connector.streams():
+        if stream.name in done:
+            continue
+        step.stop_if_asked()
         read_stream(step, stream)
         plan_the_rest(step, stream)
         step.ended.append(stream)
         reach("read.stream.ended")
     reach("read.ended")
+
+
+def can_resume(step: Step) -> bool:
+    """Whether a read that broke off can go on where it was: between two pages, with all that was
+    seen so far still known.
+    """
+    broken = step.broken_off
+    return broken is not None and (broken.pages == 0 or broken.resume is not None)
 
 
 @dataclass(slots=True)
@@ -56,11 +70,38 @@ class Reading:
     known: dict[str, bytes | None] | None
     """What is settled, where that fits into memory; else it is asked for page by page."""
     waiting: Waiting = field(default_factory=Waiting)
+    pages: int = 0
+    """How many pages were read."""
+    done: int = 0
+    """How many items these held."""
+    resume: str | None = None
+    """What the last of them said of where to go on."""
 
 
 def read_stream(step: Step, stream: Stream) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
     cursor = None if step.full else step.cursors.get(stream.name)
+    reading = step.broken_off or _begin(step, stream, cursor)
+    step.broken_off = reading
+    for page in step.connector.read(stream, step.partition, cursor, reading.resume):
+        reach("read.page.fetched")
+        step.broken_off = None  # in the middle of a page nothing can go on
+        _read_page(reading, reading.pages, page)
+        reading.pages += 1
+        reading.done += len(page.items)
+        reading.resume = page.resume if stream.resumable else None
+        step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
+        step.tell(page.notices)
+        if page.cursor is not None:
+            step.next_cursors[stream.name] = page.cursor
+        step.report(Progress("read", stream.name, reading.done, page.total))
+        step.broken_off = reading
+    step.broken_off = None
+    plan_changed(step, stream, reading.waiting, reading.has_quarantine)
+    refuse_broken_mapping(step, stream, reading.done)
+
+
+def _begin(step: Step, stream: Stream, cursor: str | None) -> Reading:
     if cursor is None and step.connector.holds(stream):
         step.counts[f"read {stream.name}"] += 0  # nobody at all is something to say
     step.planner.failures = 0
@@ -68,19 +109,7 @@ def read_stream(step: Step, stream: Stream) -> None:
         quarantine = step.facts.has_quarantine(stream.name)
         has_links = step.facts.has_links(stream.name)
         known = _known(step, stream) if has_links and cursor is None else None
-        reading = Reading(step, stream, has_links, quarantine, known)
-    done = 0
-    for number, page in enumerate(step.connector.read(stream, step.partition, cursor)):
-        reach("read.page.fetched")
-        _read_page(reading, number, page)
-        done += len(page.items)
-        step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
-        step.tell(page.notices)
-        if page.cursor is not None:
-            step.next_cursors[stream.name] = page.cursor
-        step.report(Progress("read", stream.name, done, page.total))
-    plan_changed(step, stream, reading.waiting, quarantine)
-    refuse_broken_mapping(step, stream, done)
+    return Reading(step, stream, has_links, quarantine, known)
 
 
 def _known(step: Step, stream: Stream) -> dict[str, bytes | None] | None:

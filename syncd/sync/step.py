@@ -7,7 +7,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from syncd.changes import (
     JOINED_SCOPE,
@@ -28,6 +28,9 @@ from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.leases import Lease
 from syncd.store.runs import Runs
+
+if TYPE_CHECKING:
+    from syncd.sync.reading import Reading
 
 PAGE_OF_NEWCOMERS = -1
 PAGE_OF_SETTLING = -2
@@ -67,7 +70,7 @@ class Reader(Protocol):
     def deletes(self, stream: Stream, /) -> Deletes: ...
 
     def read(
-        self, stream: Stream, partition: Partition, cursor: str | None, /
+        self, stream: Stream, partition: Partition, cursor: str | None, resume: str | None = None, /
     ) -> Iterator[Page]: ...
 
 
@@ -133,6 +136,8 @@ class Step:
     """Some item had no key: nothing can be said about what is absent."""
     reads: dict[str, StreamRead] = field(default_factory=lambda: defaultdict(StreamRead))
     """What the read of each stream has shown so far."""
+    broken_off: Reading | None = None
+    """What is being read, wherever that can break off and go on."""
     doubts: list[Overrun] = field(default_factory=list)
     """What speaks against applying the plan without a word, besides its counts."""
 
@@ -185,11 +190,15 @@ class Step:
         """Keep what a person should know; there is a limit to what a person can read."""
         self.notices += notices[: max(0, MOST_NOTICES - len(self.notices))]
 
+    def stop_if_asked(self) -> None:
+        """Raise Interrupted when someone asked this process to stop."""
+        if self.stop.is_set():
+            raise Interrupted("stopped on request; the next sync starts this read again")
+
     def stop_if_cancelled(self) -> None:
         """Raise Cancelled when someone asked the run, or Interrupted when someone asked this
         process, to stop. Ask while facts are open.
         """
-        if self.stop.is_set():
-            raise Interrupted("stopped on request; the next sync starts this read again")
+        self.stop_if_asked()
         if self.runs.cancel_requested(self.facts.conn, self.run):
             raise Cancelled("cancelled on request; the cursor stays where it was")

@@ -46,7 +46,13 @@ class Stored:
         """Nothing is evidence of absence."""
         return Deletes.UNKNOWN
 
-    def read(self, stream: Stream, _partition: Partition, _cursor: str | None) -> Iterator[Page]:
+    def read(
+        self,
+        stream: Stream,
+        _partition: Partition,
+        _cursor: str | None,
+        _resume: str | None = None,
+    ) -> Iterator[Page]:
         """The pages of one stream."""
         return map(Page, self._pages(stream.name))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from syncd.changes import HEALED
@@ -41,7 +41,7 @@ from syncd.store.runs import POISON_ATTEMPTS, StepRow
 from syncd.sync import guarding, retiring
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine, match_rules
-from syncd.sync.reading import read_all
+from syncd.sync.reading import can_resume, read_all
 from syncd.sync.settling import is_proven, settle
 from syncd.sync.step import MOST_NOTICES, Step
 
@@ -62,21 +62,40 @@ def release(engine: Engine, lease: leases.Lease) -> None:
     engine.database.transact(lease.release)
 
 
-def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> None:
-    """Walk one step through its phases; its end, good or bad, is written down."""
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A step whose provider asks to wait. `due`: when to go on, on this process's clock; `waited`:
+    for how many seconds it was made to wait altogether.
+    """
+
+    row: StepRow
+    step: Step | None
+    due: float
+    waited: float
+
+
+def work_on(
+    engine: Engine, name: str, row: StepRow, *, full: bool = False, again: Postponed | None = None
+) -> Postponed | None:
+    """Walk one step through its phases; its end, good or bad, is written down. What a provider
+    asks to wait with comes back, to be gone on with (`again`) when it is due.
+    """
     assert row.partition is not None
     lease = claim(engine, row.partition)
     reach("step.claimed")
+    step: Step | None = None
     try:
         row = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
         if row.state != "due":
-            return  # another process did it while this one waited for its turn
+            return None  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
         if row.phase == "read":
-            step = prepare(engine, name, row, lease, full)
+            step = _taken_up(again, lease) or prepare(engine, name, row, lease, full)
             if not _plan(engine, step, row):
-                return
+                return None
         apply_stored(engine, name, row, lease)
+    except RateLimited as limited:
+        return _postponed(engine, name, row, step, limited, again)
     except (LeaseLost, Interrupted):
         raise
     except PlanHeld:
@@ -89,6 +108,41 @@ def work_on(engine: Engine, name: str, row: StepRow, *, full: bool = False) -> N
     finally:
         release(engine, lease)
         reach("close.step")
+    return None
+
+
+def _taken_up(again: Postponed | None, lease: leases.Lease) -> Step | None:
+    """The step as it was left, if it can go on and nobody had its partition in the meantime."""
+    step = again.step if again else None
+    if step is None or not can_resume(step) or lease.fence != step.lease.fence + 1:
+        return None
+    step.lease = lease
+    return step
+
+
+def _postponed(
+    engine: Engine,
+    name: str,
+    row: StepRow,
+    step: Step | None,
+    limited: RateLimited,
+    again: Postponed | None,
+) -> Postponed | None:
+    """The step, put back until the provider can be asked again; it ends where that takes too long,
+    and the next run begins anew.
+    """
+    waited = (again.waited if again else 0.0) + limited.retry_after
+    if waited > engine.settings.engine.patience_seconds:
+        _end_badly(engine, name, row, limited)
+        return None
+    reason = redact_text(str(limited))
+
+    def work(conn: Transaction) -> None:
+        due = engine.database.later(conn, limited.retry_after)
+        engine.runs.update_step(conn, row.id, due_at=due, attempts=row.attempts, reason=reason)
+
+    engine.database.transact(work)
+    return Postponed(row, step, time.monotonic() + limited.retry_after, waited)
 
 
 def _count_attempt(engine: Engine, row: StepRow) -> None:
@@ -186,7 +240,8 @@ def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
 
 def _read(engine: Engine, step: Step, row: StepRow) -> Step:
     """Read all streams; again after an unusable answer or an expired cursor."""
-    for attempt in range(1, READ_ATTEMPTS + 1):
+    failures, reached = 0, (0, 0)
+    while True:
         try:
             step.connector.check()
             read_all(step)
@@ -198,11 +253,20 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
         except (ProviderUnavailable, BadResponse, StoreUnavailable) as error:
             if isinstance(error, Refused):  # it stays as it is, however often it is read
                 raise
-            if attempt == READ_ATTEMPTS:
+            goes_on = can_resume(step) and not isinstance(error, StoreUnavailable)
+            came = _progress(step) if goes_on else reached
+            failures = 1 if came > reached else failures + 1  # a long way has many stones
+            reached = max(came, reached)
+            if failures == READ_ATTEMPTS:
                 raise
-            time.sleep(0.2 * attempt)
-            step = prepare(engine, step.connection, row, step.lease, step.full)
-    raise AssertionError("unreachable")
+            time.sleep(0.2 * failures)
+            if not goes_on:
+                step = prepare(engine, step.connection, row, step.lease, step.full)
+
+
+def _progress(step: Step) -> tuple[int, int]:
+    """How far a read that can go on has come."""
+    return len(step.ended), step.broken_off.pages if step.broken_off else 0
 
 
 def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transaction) -> bool:

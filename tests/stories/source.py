@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from syncd.connectors import base
 from syncd.connectors.base import Connector, Deletes, Page, Partition, RawItem, Repeats, stream
+from syncd.errors import ProviderUnavailable
 from syncd.records import Organization, Person, Record, Reject, Tombstone
 
 
@@ -86,6 +87,10 @@ class Source:
     between: Any = None
     """Called before each page of people but the first."""
     expired: set[str] = field(default_factory=set)
+    stumbles: bool = False
+    """Whether a read that can go on breaks off after each page."""
+    resumed: list[tuple[str, str | None]] = field(default_factory=list)
+    """Partition and place of every read of people that could go on where it was."""
 
     def check(self) -> None:
         if self.refusal:
@@ -150,6 +155,29 @@ class Source:
                 return source.read_people(partition.key, cursor)
 
         return InMemory
+
+    def resumable_connector(self) -> type[Connector[Any]]:
+        """As `connector`, of a provider whose pages can be asked for one by one."""
+        source = self
+
+        class Resumable(self.connector()):  # type: ignore[misc]  # made at run time
+            @stream(Person, parse=_parser(Person), deletes=self.deletes, incremental=True)
+            def people(
+                self, partition: Partition, cursor: str | None, resume: str | None = None
+            ) -> Iterator[Page]:
+                source.resumed.append((partition.key, resume))
+                first = int(resume or 0)
+                for number, page in enumerate(source._pages()):
+                    if number < first:
+                        continue
+                    if number and source.faults:
+                        raise source.faults.pop(0)
+                    if source.stumbles and number > first:
+                        raise ProviderUnavailable("503")
+                    items = within(partition.key, page.items)
+                    yield replace(page, items=items, resume=str(number + 1))
+
+        return Resumable
 
 
 def gone(*keys: str) -> list[Tombstone]:

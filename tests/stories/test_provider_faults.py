@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
+import sqlalchemy as sa
 
 from syncd.cli import exits
 from syncd.cli.exits import Exit
+from syncd.connectors import base
 from syncd.connectors.base import Deletes, Page, RawItem, Repeats
 from syncd.errors import (
     AccessLost,
     AuthFailed,
     BadResponse,
+    Interrupted,
     PermissionDenied,
     ProviderError,
     ProviderUnavailable,
@@ -18,7 +24,8 @@ from syncd.errors import (
     UsageError,
 )
 from syncd.records import Reject
-from syncd.sync import walking
+from syncd.store import tables as t
+from syncd.sync import flow, walking
 from tests.stories.desk import Desk
 from tests.stories.source import Source, crowd, gone, raw, who
 
@@ -136,7 +143,7 @@ def test_a_throttled_read_ends_as_throttled_and_keeps_its_place(desk: Desk, sour
     desk.sync()
     before = desk.rows()
 
-    source.faults = [RateLimited("too many calls", 7)]
+    source.faults = [RateLimited("too many calls", 3600)]
     outcome = desk.sync()
 
     assert (outcome.state, outcome.code) == ("throttled", "throttled")
@@ -656,3 +663,130 @@ def test_old_quarantine_does_not_fail_a_read_of_what_changed(desk: Desk, source:
     assert outcome.state == "partial"
     assert "Ada" in desk.names()
     assert len(desk.quarantine()) == 25
+
+
+# -- reads that go on where they were --------------------------------------------------------------
+
+
+@pytest.fixture
+def pages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A provider whose pages can be asked for one by one, which has six people on three of them."""
+    made = Source()
+    made.people, made.page_size = crowd(6), 2
+    monkeypatch.setattr(base, "find", lambda _name: made.resumable_connector())
+    desk.connect("people", "memory", {})
+    desk.reload()
+    return made
+
+
+@pytest.mark.parametrize("fault", [ProviderUnavailable("503"), BadResponse("half a page")])
+def test_a_read_that_breaks_off_between_pages_goes_on_with_the_next_one(
+    desk: Desk, pages: Source, fault: ProviderError
+) -> None:
+    """A06, A10"""
+    pages.faults = [fault, fault]
+
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert [place for _, place in pages.resumed] == [None, "1", "1"]
+    assert outcome.counts["read people"] == 6
+    assert len(desk.users()) == 6
+
+
+def test_a_long_read_may_break_off_as_often_as_it_comes_further(desk: Desk, pages: Source) -> None:
+    pages.people, pages.page_size = crowd(12), 1
+    pages.stumbles = True
+
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert len(pages.resumed) == 13
+    assert len(desk.users()) == 12
+
+
+def test_a_read_that_does_not_come_further_fails(desk: Desk, pages: Source) -> None:
+    pages.faults = [ProviderUnavailable("503")] * 3
+
+    outcome = desk.sync()
+
+    assert (outcome.state, outcome.code) == ("failed", "unavailable")
+    assert desk.users() == []
+
+
+def test_a_throttled_step_waits_without_a_thread_and_goes_on_where_it_was(
+    desk: Desk, pages: Source
+) -> None:
+    """A01"""
+    pages.partitions = ["acme", "bolt"]
+    pages.people = [*crowd(4), *(who(f"B{number}", "bolt") for number in range(4))]
+    pages.faults = [RateLimited("too many calls", 1.5)]
+    begun = time.monotonic()
+
+    outcome = flow.sync(desk.engine, "people", mode="apply")
+
+    assert outcome.state == "succeeded"
+    assert time.monotonic() - begun >= 1.5
+    order = pages.resumed
+    assert order == [("acme", None), ("bolt", None), ("acme", "1")]
+    assert len(desk.users()) == 8
+
+
+def test_a_throttled_step_costs_no_attempt(desk: Desk, pages: Source) -> None:
+    pages.faults = [RateLimited("too many calls", 0.01)] * 7
+
+    outcome = desk.sync()
+
+    assert outcome.state == "succeeded"
+    assert desk.step(outcome.run).attempts == 1
+
+
+def test_a_provider_that_throttles_for_too_long_ends_the_run_as_throttled(
+    desk: Desk, pages: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A04"""
+    monkeypatch.setenv("SYNCD_ENGINE_PATIENCE_SECONDS", "1")
+    desk.reload()
+    pages.faults = [RateLimited("too many calls", 0.4)] * 9
+
+    outcome = desk.sync()
+
+    assert (outcome.state, outcome.code) == ("throttled", "throttled")
+    assert len(pages.resumed) == 3
+    assert desk.users() == []
+    pages.faults = []
+    assert desk.sync().state == "succeeded"
+
+
+def test_a_step_that_waits_ends_when_the_process_is_to_stop(desk: Desk, pages: Source) -> None:
+    """D04"""
+    pages.faults = [RateLimited("too many calls", 300)]
+    threading.Timer(0.5, desk.engine.stop.set).start()
+    begun = time.monotonic()
+
+    with pytest.raises(Interrupted):
+        desk.sync()
+
+    assert time.monotonic() - begun < 10
+    desk.reload()
+    assert desk.sync().state == "succeeded"
+
+
+def test_a_step_that_was_taken_by_another_while_it_waited_begins_anew(
+    desk: Desk, pages: Source
+) -> None:
+    """D05"""
+
+    def meanwhile() -> None:
+        other = desk.open()
+        with other.database.read() as conn:
+            partition = conn.execute(sa.select(t.partition.c.id)).scalar_one()
+        walking.release(other, walking.claim(other, partition))
+        other.database.close()
+
+    pages.faults = [RateLimited("too many calls", 2)]
+    threading.Timer(0.7, meanwhile).start()
+
+    assert desk.sync().state == "succeeded"
+    assert [place for _, place in pages.resumed] == [None, None]
+    assert len(desk.users()) == 6

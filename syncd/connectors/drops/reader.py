@@ -262,7 +262,13 @@ class FileReader(Csv):
     def doubts(self) -> Sequence[Overrun]:
         return self.ask_doubts()
 
-    def read(self, stream: Stream, partition: Partition, cursor: str | None) -> Iterator[Page]:
+    def read(
+        self,
+        stream: Stream,
+        partition: Partition,
+        cursor: str | None,
+        resume: str | None = None,
+    ) -> Iterator[Page]:
         """The pages of a stream that the file holds."""
         if not self.holds(stream):
             return
@@ -271,7 +277,7 @@ class FileReader(Csv):
                 yield Page((), notices=[self._of_secrets()])
             if self.facts.is_answer and stream.name == STREAMS[self.facts.kind]:
                 yield Page((), repaired=self._repaired())
-            for page in super().read(stream, partition, cursor):
+            for page in super().read(stream, partition, cursor, resume):
                 yield replace(
                     page,
                     notices=[self._named(one) for one in page.notices],

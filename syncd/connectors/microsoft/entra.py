@@ -83,6 +83,8 @@ class Entra(Connector[EntraConfig]):
         yield Page([organization_item(self._organization())])
 
     @base.stream(Person, parse=parse_person, deletes=Deletes.ABSENCE, incremental=True, merge=merge)
-    def people(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
+    def people(
+        self, partition: Partition, cursor: str | None, resume: str | None = None
+    ) -> Iterator[Page]:
         """Users: all of them, or what changed since the cursor."""
-        yield from Tenant(self._api, partition.key).people(cursor)
+        yield from Tenant(self._api, partition.key).people(cursor, resume)

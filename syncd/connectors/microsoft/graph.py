@@ -24,9 +24,12 @@ _DEEPEST = 8
 
 
 class GraphPage(NamedTuple):
-    """One page of a collection: its items as they stand there, and where a delta goes on."""
+    """One page of a collection: its items as they stand there, where the next page is, and where a
+    later delta goes on.
+    """
 
     items: Sequence[msgspec.Raw]
+    next: str | None
     delta: str | None
 
 
@@ -63,7 +66,7 @@ def _page(answer: Answer) -> tuple[GraphPage, str | None]:
         ) from None
     if found.error:
         raise BadResponse(f"{answer.host} answered with an error that calls itself a success")
-    return GraphPage(found.value, found.delta), found.next
+    return GraphPage(found.value, found.next, found.delta), found.next
 
 
 def one(api: Api, target: str) -> Any:

@@ -37,13 +37,13 @@ class Tenant:
         told: dict[str, Any] = found[0]
         return told
 
-    def people(self, cursor: str | None) -> Iterator[Page]:
-        """All users, or those that changed since the cursor."""
-        target = cursor or f"users/delta?$select={people.SELECT}"
+    def people(self, cursor: str | None, resume: str | None = None) -> Iterator[Page]:
+        """All users, or those that changed since the cursor; from `resume` on, if it is given."""
+        target = resume or cursor or f"users/delta?$select={people.SELECT}"
         try:
             for one in graph.pages(self.api, target, is_delta=True):
                 found, gone, rejects = people.items(one.items, self.key)
-                yield Page(found, gone, rejects, cursor=one.delta)
+                yield Page(found, gone, rejects, resume=one.next, cursor=one.delta)
         except CursorExpired as expired:
             if cursor is None:  # there was nothing to forget
                 raise BadResponse(f"a full read was refused: {expired}") from None
