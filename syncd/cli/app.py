@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from syncd.cli import (
     asking,
+    connecting,
     databases,
     desk,
     exits,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 
 _PANELS = {
-    "Begin": (setup.init, setup.check, setup.connectors),
+    "Begin": (setup.init, setup.check, connecting.connect, setup.connectors),
     "Sync": (syncing.plan, syncing.sync, syncing.approve, syncing.reject, syncing.undo),
     "Ask": (asking.runs, asking.changes, explaining.explain, gaps.gaps, leavers.leavers),
 }
@@ -63,6 +64,7 @@ desk.users.command("merge")(merging.merge_users)
 app.add_typer(desk.clients, name="clients", rich_help_panel="Desk")
 app.add_typer(desk.sites, name="sites", rich_help_panel="Desk")
 app.add_typer(desk.users, name="users", rich_help_panel="Desk")
+app.add_typer(connecting.keys, name="keys", rich_help_panel="Begin")
 app.add_typer(databases.db, name="db", rich_help_panel="Begin")
 
 

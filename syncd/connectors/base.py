@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from syncd.changes import Overrun
+from syncd.connectors.asking import Asking
 from syncd.connectors.grants import Vault
 from syncd.errors import ConfigError, UsageError
 from syncd.records import Location, Organization, Person, Record, Reject, Rekeying, Tombstone
@@ -189,6 +190,12 @@ class Connector(Generic[C]):
     def doubts(self) -> Sequence[Overrun]:
         """What speaks against applying what was read without a word; known once it was checked."""
         return ()
+
+    def connect(self, _asking: Asking) -> dict[str, str]:
+        """What to keep, sealed, to be authorized from now on, once a person has signed in.
+        UsageError where nothing of the kind is needed.
+        """
+        raise UsageError(f"the connector {self.name} is not signed in to: there is nothing to do")
 
     def rekeying(self, _key: Sequence[str]) -> Rekeying:
         """How people are known by another key from now on, where a setting says what identifies

@@ -47,12 +47,13 @@ class Vault(Protocol):
 class Grant:
     """The authority of one connection. `connection`: its name, for messages."""
 
-    vault: Vault
+    vault: Vault | None
+    """None: nothing is kept anywhere, as in a trial."""
     connection: str
 
     def held(self) -> Held:
         """What is stored; AuthFailed where nobody has connected yet."""
-        found = self.vault.read()
+        found = self.vault.read() if self.vault else None
         if found is None:
             raise AuthFailed(
                 f'nobody has signed in for the connection "{self.connection}" yet: '
@@ -67,32 +68,34 @@ class Grant:
         ends = time.monotonic() + _LONGEST
         while time.monotonic() < ends:
             held = self.held()
+            assert self.vault is not None  # something is held
             if self.vault.claim(held.version):
-                return self._renewed(held, ask)
+                return self._renewed(self.vault, held, ask)
             time.sleep(_LOOK_AGAIN)
         raise ProviderUnavailable(
             f'another process has been renewing the grant of "{self.connection}" for too long'
         )
 
     def _renewed(
-        self, held: Held, ask: Callable[[dict[str, str]], tuple[Mapping[str, str], T]]
+        self, vault: Vault, held: Held, ask: Callable[[dict[str, str]], tuple[Mapping[str, str], T]]
     ) -> T:
         reach("grant.claimed")
         try:
             content, more = ask(dict(held.content))
         except BaseException:
-            self.vault.unclaim(held.version)
+            vault.unclaim(held.version)
             raise
         reach("grant.renewed")
-        self._store(held, content)
+        _store(vault, held, content)
         reach("grant.stored")
         return more
 
-    def _store(self, held: Held, content: Mapping[str, str]) -> None:
-        """Also where it was sealed anew meanwhile; but what a person obtained meanwhile stays."""
-        version = held.version
-        while not self.vault.replace(version, content):
-            now = self.vault.read()
-            if now is None or now.content != held.content:
-                return
-            version = now.version
+
+def _store(vault: Vault, held: Held, content: Mapping[str, str]) -> None:
+    """Also where it was sealed anew meanwhile; but what a person obtained meanwhile stays."""
+    version = held.version
+    while not vault.replace(version, content):
+        now = vault.read()
+        if now is None or now.content != held.content:
+            return
+        version = now.version

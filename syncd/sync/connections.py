@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncd.connectors.asking import Asking
 from syncd.connectors.base import Partition
 from syncd.errors import UsageError
 from syncd.store.database import Transaction
@@ -12,6 +13,8 @@ from syncd.store.partitions import RETIRE, RETIRE_PART, RETIRED, RETIRING, Parti
 from syncd.store.runs import ConnectionRow
 from syncd.sync.engine import Engine
 from syncd.sync.flow import Outcome, resume_or_open, walk
+from syncd.sync.granting import vault
+from syncd.sync.walking import RECONNECT
 
 
 def pause(engine: Engine, name: str, reason: str, actor: str) -> ConnectionRow:
@@ -55,6 +58,22 @@ def resume(engine: Engine, name: str, actor: str, partition: str | None = None) 
 
     engine.database.transact(work)
     return engine.runs.ensure_connection(name, "")
+
+
+def connect(engine: Engine, name: str, asking: Asking, actor: str) -> str | None:
+    """Have a person sign in for a connection, and let it go on if it was paused for want of that;
+    the name of the first key, where one had to be made.
+    """
+    connector = engine.connector(name)
+    kept = vault(engine.database, engine.settings, name)
+    made = None
+    if not kept.keyring.exists() and not kept.grants.sealed_by():
+        made = kept.keyring.make()
+    kept.put(connector.connect(asking), actor)
+    row = engine.runs.ensure_connection(name, "")
+    if row.state == "paused" and (row.reason or "").startswith(RECONNECT):
+        resume(engine, name, actor)
+    return made
 
 
 def retire(engine: Engine, name: str, actor: str, partition: str | None = None) -> Outcome:

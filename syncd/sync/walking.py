@@ -45,6 +45,8 @@ from syncd.sync.reading import can_resume, read_all
 from syncd.sync.settling import is_proven, settle
 from syncd.sync.step import MOST_NOTICES, Step
 
+RECONNECT = "reconnect"
+"""How the reason of a connection begins that waits for somebody to sign in again."""
 READ_ATTEMPTS = 3
 """How often a step reads again after an unusable answer, before it fails."""
 
@@ -380,7 +382,7 @@ def pause_refused(engine: Engine, name: str, said: str) -> None:
     connection = engine.runs.ensure_connection(name, "")
     engine.database.transact(
         lambda conn: engine.runs.set_connection_state(
-            conn, connection.id, "paused", f"reconnect: {said}"
+            conn, connection.id, "paused", f"{RECONNECT}: {said}"
         )
     )
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from syncd.connectors import base
+from syncd.connectors.asking import Asking
 from syncd.connectors.base import Connector, Context, Deletes, Page, Partition
+from syncd.connectors.grants import Grant
 from syncd.connectors.http.client import Api, Http
 from syncd.connectors.http.endpoint import Endpoint
 from syncd.connectors.microsoft import graph
 from syncd.connectors.microsoft.people import merge, parse_person
 from syncd.connectors.microsoft.signin import Bearer, SignIn, Tokens
+from syncd.connectors.microsoft.signing_in import REFRESH, SECRET, by_person, by_secret
 from syncd.connectors.microsoft.tenant import Tenant, organization_item, parse_organization
 from syncd.records import Organization, Person
 
@@ -60,7 +64,24 @@ class Entra(Connector[EntraConfig]):
         self._told: dict[str, Any] | None = None
 
     def _tokens(self) -> Tokens:
-        return self._signing.by_application(self.config.tenant, self._scope)
+        tenant, scope = self.config.tenant, self._scope
+        if self.config.sign_in == "application" and self._signing.proof is not None:
+            return self._signing.by_application(tenant, scope)
+        grant = Grant(self.context.vault, self.context.connection)
+        if self.config.sign_in == "application":
+            proved = replace(self._signing, proof=grant.held().content[SECRET])
+            return proved.by_application(tenant, scope)
+
+        def ask(held: dict[str, str]) -> tuple[dict[str, str], Tokens]:
+            found = self._signing.by_refresh(tenant, scope, held[REFRESH])
+            return {**held, REFRESH: found.refresh or held[REFRESH]}, found
+
+        return grant.renew(ask)
+
+    def connect(self, asking: Asking) -> dict[str, str]:
+        """Have a person sign in, or tell the application's secret; it is tried out at once."""
+        how = by_person if self.config.sign_in == "person" else by_secret
+        return how(self._signing, self.config.tenant, self._scope, asking)
 
     def check(self) -> None:
         """The tenant can be read: its own record is asked for."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.https import Asked, Reply
 from tests.fakes.microsoft.directory import Directory, Tenant
@@ -43,6 +44,11 @@ class SignInService:
     refused: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     """Per tenant ("" for all): error, AADSTS number and suberror of every request."""
     clock: float = 0.0
+    codes: dict[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    """Of whoever signed in last."""
+    asked_for: str = ""
+    """The scope of the newest device code."""
 
     def first_grant(self) -> str:
         """The refresh token of somebody who has just signed in, with MFA."""
@@ -71,6 +77,9 @@ class SignInService:
         path = asked.target.partition("?")[0].strip("/").split("/")
         tenant = self.directory.tenant(path[0])
         form = {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+        if path[1:] == ["oauth2", "v2.0", "devicecode"]:
+            self.asked_for = form["scope"]
+            return _json(200, self._device_code())
         if path[1:] != ["oauth2", "v2.0", "token"] or asked.method != "POST":
             return _json(404, {"error": "invalid_request"})
         if tenant is None:
@@ -79,7 +88,8 @@ class SignInService:
             if named in self.refused:
                 error, code, suberror = self.refused[named]
                 return _refused(error, code, "Refused.", suberror)
-        if form.get("client_secret") != self.secret and "client_assertion" not in form:
+        is_public = form["grant_type"] in _OF_PERSONS and "client_secret" not in form
+        if not (is_public or form.get("client_secret") == self.secret or _proves(form)):
             return _refused(
                 "invalid_client", 7000215, "Invalid client secret provided.", status=401
             )
@@ -88,19 +98,53 @@ class SignInService:
     def _granted(self, tenant: Tenant, form: dict[str, str]) -> Reply:
         audience = next(
             one.removesuffix("/.default")
-            for one in form["scope"].split()
+            for one in form.get("scope", self.asked_for).split()
             if one.endswith("/.default")
         )
         if form["grant_type"] == "client_credentials":
             if not tenant.consented:
                 return _refused("unauthorized_client", 700016, "Application not found.")
             return _json(200, self._issue(tenant, audience, delegated=False))
+        if form["grant_type"] in (_CODE, _DEVICE):
+            return self._signed_in(tenant, audience, form)
         if form.get("refresh_token") not in self.refresh_tokens:
             return _refused("invalid_grant", 50173, "The provided grant has expired.")
         if self.strict:
             self.refresh_tokens.discard(form["refresh_token"])
         if tenant is not self.directory.home and not tenant.consented:
             return _refused("invalid_grant", 65001, "The user has not consented.")
+        return _json(200, self._issue(tenant, audience, delegated=True))
+
+    def _device_code(self) -> dict[str, Any]:
+        self.codes["device"] = "DEVICE42"
+        return {
+            "user_code": "DEVICE42",
+            "device_code": "device",
+            "verification_uri": "https://microsoft.example/devicelogin",
+            "expires_in": 900,
+            "interval": 1,
+            "message": "x",
+        }
+
+    def sign_in(self, address: str) -> tuple[str, dict[str, str]]:
+        """Where a browser that opens this page is sent, and with which form, once its person has
+        signed in.
+        """
+        query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+        code = secrets.token_urlsafe(8)
+        self.codes[code], self.nonce = query["code_challenge"], query["nonce"]
+        assert query["response_mode"] == "form_post"
+        return query["redirect_uri"], {"code": code, "state": query["state"]}
+
+    def _signed_in(self, tenant: Tenant, audience: str, form: dict[str, str]) -> Reply:
+        """A code is good once, for whoever asked for it."""
+        challenge = self.codes.pop(form.get("code", form.get("device_code", "")), None)
+        if form["grant_type"] == _CODE:
+            digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
+                return _refused("invalid_grant", 501481, "The verifier does not match.")
+        elif challenge is None:
+            return _refused("authorization_pending", 70016, "Pending.")
         return _json(200, self._issue(tenant, audience, delegated=True))
 
     def _issue(self, tenant: Tenant, audience: str, *, delegated: bool) -> dict[str, Any]:
@@ -114,6 +158,7 @@ class SignInService:
         }
         if delegated:
             about = {"sub": "me", "oid": "me", "tid": tenant.id, "iss": "i", "aud": CLIENT_ID}
+            about |= {"nonce": self.nonce} if self.nonce else {}
             about |= {"exp": 2e9, "iat": 1, "preferred_username": "service@partner.example"}
             found |= {
                 "scope": f"{audience}/.default",
@@ -122,6 +167,14 @@ class SignInService:
                 "client_info": _packed({"uid": "me", "utid": tenant.id}),
             }
         return found
+
+
+_CODE, _DEVICE = "authorization_code", "urn:ietf:params:oauth:grant-type:device_code"
+_OF_PERSONS = ("refresh_token", _CODE, _DEVICE)
+
+
+def _proves(form: dict[str, str]) -> bool:
+    return "client_assertion" in form
 
 
 def _packed(value: dict[str, Any]) -> str:
