@@ -77,7 +77,7 @@ class Keyring:
                 return found
         raise ConfigError(
             f'what is stored to connect "{connection}" takes key {sealed.key} to open, which is '
-            f"not in {self._place()}; put it back there, or connect anew: "
+            f"not in {self.place()}; put it back there, or connect anew: "
             f"syncd connect {connection}; nothing was overwritten"
         )
 
@@ -98,7 +98,7 @@ class Keyring:
             )
         key = new_key()
         self._write([key, *self._text().split()])
-        return _name(_decoded(key, self._place()))
+        return _name(_decoded(key, self.place()))
 
     def drop_all_but_first(self) -> None:
         """Forget the keys that seal nothing any more."""
@@ -123,10 +123,10 @@ class Keyring:
         texts = self._text().split()
         if not texts:
             raise ConfigError(
-                f"there is no key in {self._place()} to seal or open credentials with; "
-                "syncd keys rotate makes one, and those of another machine can be copied there"
+                f"there is no key in {self.place()} to seal or open credentials with; put the one "
+                "back that was there, or a new one, and connect anew: syncd keys new prints one"
             )
-        return [_decoded(text, self._place()) for text in texts]
+        return [_decoded(text, self.place()) for text in texts]
 
     def _text(self) -> str:
         if self.given is not None:
@@ -139,7 +139,8 @@ class Keyring:
             reason = getattr(error, "strerror", None) or "it is not a file of keys"
             raise ConfigError(f"{show(self.file)} cannot be read: {reason}") from None
 
-    def _place(self) -> str:
+    def place(self) -> str:
+        """Where the keys are, for a person."""
         return _VARIABLE if self.given is not None else show(self.file)
 
 

@@ -76,8 +76,8 @@ def rotate(database: Database, settings: Settings) -> tuple[str, list[str]]:
     keyring, grants = Keyring.of(settings.secrets, settings.folder), Grants(database)
     if lost := grants.sealed_by() - set(keyring.names() if keyring.exists() else ()):
         raise ConfigError(
-            f"some grants take keys that are not there ({', '.join(sorted(lost))}): put those back "
-            "first, or connect these connections anew; nothing was changed"
+            f"some credentials take keys that are not in {keyring.place()}: "
+            f"{', '.join(sorted(lost))}; put those back first; nothing was changed"
         )
     name = keyring.names()[0] if keyring.given is not None else keyring.make()
     renewed = []
