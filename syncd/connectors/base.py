@@ -160,6 +160,8 @@ class Connector(Generic[C]):
     """Base of all connectors. One required method (a stream) and good defaults."""
 
     name: ClassVar[str]
+    serves_all: ClassVar[bool] = False
+    """Whether one instance reads all partitions of a run, in several threads at once."""
     Config: ClassVar[type[Config]] = Config
 
     def __init__(self, config: C, context: Context) -> None:

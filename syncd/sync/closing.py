@@ -12,6 +12,7 @@ from syncd.store.partitions import RETIRE, RETIRED, RETIRING
 from syncd.store.runs import StepRow
 from syncd.sync.engine import Engine
 from syncd.sync.partitions import MISSING
+from syncd.sync.reading import NOT_READ
 
 NOT_ON_DESK = "people not on the desk"
 """Among the counts of a run: the people of its source who are not on the desk."""
@@ -177,6 +178,7 @@ _REMARKS = (
         "some changes no longer fitted, so that it is not retired yet: retire it again",
     ),
     ("stale", (*LASTING, "undo"), "stale", "some changes no longer fitted: left out"),
+    (NOT_READ, ("apply",), "permission_denied", "something may not be read, and stays as it is"),
     ("in quarantine", ("apply",), "quarantine", "some records wait in quarantine"),
 )
 """Counts that keep a run from being a plain success, in which modes, and how that is said."""

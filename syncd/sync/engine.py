@@ -55,8 +55,14 @@ def _silent(_progress: Progress) -> None:
 
 
 def _ask_provider(engine: Engine, name: str, _partition: int) -> Reader:
-    """Steps read what the connector reads."""
-    return engine.connector(name)
+    """Steps read what the connector reads: one of their own each, or all of them the same."""
+    with engine.making:
+        if name in engine.serving:
+            return engine.serving[name]
+        made = engine.connector(name)
+        if made.serves_all:
+            engine.serving[name] = made
+        return made
 
 
 @dataclass(slots=True)
@@ -72,6 +78,9 @@ class Engine:
     """What a step of a connection, by its name, and a partition, by its id, reads."""
     proves: bool = True
     """Whether reads say anything about who is absent, and how long records have been leaving."""
+    making: threading.Lock = field(default_factory=threading.Lock)
+    serving: dict[str, Connector[Any]] = field(default_factory=dict)
+    """Connectors that serve all steps of their connection, once they were asked for."""
     _rules: dict[str, Rules] = field(default_factory=dict)
     """What was compiled already."""
     _speakers: dict[str, Speaker | None] = field(default_factory=dict)

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from syncd.changes import Decisions, LinkState, Quarantined
 from syncd.connectors.base import Page, RawItem, Repeats, Stream
+from syncd.errors import AccessLost, PermissionDenied
 from syncd.failpoints import reach
+from syncd.log import redact_text
 from syncd.mapping.clocks import running
 from syncd.mapping.contributions import LIVING
 from syncd.mapping.gone import plan_gone
@@ -30,6 +32,8 @@ from syncd.text import all_usable_keys, usable_key
 
 _key_of, _raw_of = itemgetter(0), itemgetter(1)
 
+NOT_READ = "streams not read"
+"""Among the counts of a run: streams that may not be read."""
 KNOWN_AT_ONCE = 200_000
 """Links whose digests are kept in memory, some 200 bytes each; of more, those of one page."""
 
@@ -44,11 +48,27 @@ def read_all(step: Step) -> None:
         if stream.name in done:
             continue
         step.stop_if_asked()
-        read_stream(step, stream)
+        try:
+            read_stream(step, stream)
+        except (PermissionDenied, AccessLost) as denied:
+            _leave_out(step, stream, denied)
+            continue
         plan_the_rest(step, stream)
         step.ended.append(stream)
         reach("read.stream.ended")
     reach("read.ended")
+
+
+def _leave_out(step: Step, stream: Stream, denied: PermissionDenied | AccessLost) -> None:
+    """Go on without a stream that may not be read: nothing of it changes, and nobody leaves. Not
+    where some of it was read, nor without the organizations that all others are about.
+    """
+    broken, step.broken_off = step.broken_off, None
+    if broken is None or broken.pages or not step.ended:
+        raise denied
+    step.denied.append(denied)
+    step.counts[NOT_READ] += 1
+    step.tell([f"{stream.name} not read, and left as they are: {redact_text(str(denied))}"])
 
 
 def can_resume(step: Step) -> bool:
@@ -90,7 +110,8 @@ def read_stream(step: Step, stream: Stream) -> None:
         reading.pages += 1
         reading.done += len(page.items)
         reading.resume = page.resume if stream.resumable else None
-        step.counts[f"read {stream.name}"] += len(page.items) + len(page.rejects)
+        if (told := len(page.items) + len(page.rejects)) or cursor is None:
+            step.counts[f"read {stream.name}"] += told  # that nothing changed is nothing to say
         step.tell(page.notices)
         if page.cursor is not None:
             step.next_cursors[stream.name] = page.cursor

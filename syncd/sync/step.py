@@ -18,7 +18,7 @@ from syncd.changes import (
     Quarantined,
 )
 from syncd.connectors.base import Covers, Deletes, Page, Partition, Stream
-from syncd.errors import Cancelled, Interrupted
+from syncd.errors import Cancelled, Interrupted, ProviderError
 from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
@@ -132,6 +132,8 @@ class Step:
     next_cursors: dict[str, str] = field(default_factory=dict)
     ended: list[Stream] = field(default_factory=list)
     """Streams that were read to their end."""
+    denied: list[ProviderError] = field(default_factory=list)
+    """Why streams were left out that may not be read."""
     keyless: bool = False
     """Some item had no key: nothing can be said about what is absent."""
     reads: dict[str, StreamRead] = field(default_factory=lambda: defaultdict(StreamRead))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
@@ -22,7 +21,7 @@ from syncd.connectors.microsoft.signing_in import REFRESH, SECRET, by_person, by
 from syncd.connectors.microsoft.tenant import Tenant, organization_item, parse_organization
 from syncd.records import Organization, Person
 
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$"
 
 
 def _endpoint(url: str) -> str:
@@ -37,7 +36,7 @@ Base = Annotated[str, AfterValidator(_endpoint)]
 class EntraConfig(base.Config):
     """Which tenant to read, and as whom."""
 
-    tenant: Annotated[str, Field(pattern=_TENANT.pattern)]
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
     """Its id (a GUID) or one of its domains."""
     client_id: str = Field(min_length=1)
     """The application's id."""

@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import msgspec
 
+from syncd.connectors.base import RawItem
 from syncd.connectors.http.answers import Answer
 from syncd.connectors.http.client import Api
 from syncd.connectors.http.walk import walk
-from syncd.connectors.microsoft.decoding import UNREADABLE
+from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
 from syncd.errors import AccessLost, BadResponse, PermissionDenied, ProviderError
+from syncd.records import Location, Organization, Reject
+from syncd.text import clean
 
 _VERSION = re.compile(r"^/?(?:v1/)?")
 _ENDED = {"20002": "relationship_ended", "60003": "tenant_gone"}
@@ -127,6 +130,110 @@ def _customer(api: Api, raw: msgspec.Raw) -> Customer:
     if not found.id:
         raise BadResponse(f"{api.endpoint.host} lists a customer without an id")
     return Customer(found.id.lower(), found.companyProfile.companyName or found.id)
+
+
+# -- one customer, with its address ----------------------------------------------------------------
+
+
+class _Address(msgspec.Struct):
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    region: str | None = None
+    addressLine1: str | None = None  # noqa: N815
+    addressLine2: str | None = None  # noqa: N815
+    postalCode: str | None = None  # noqa: N815
+    phoneNumber: str | None = None  # noqa: N815
+
+
+class _Company(msgspec.Struct):
+    companyName: str | None = None  # noqa: N815
+    domain: str | None = None
+    email: str | None = None
+    address: _Address = msgspec.field(default_factory=_Address)
+
+
+class _Whole(msgspec.Struct):
+    id: str
+    companyProfile: _Company = msgspec.field(default_factory=_Company)  # noqa: N815
+    customDomains: list[str] | None = None  # noqa: N815
+    relationshipToPartner: str | None = None  # noqa: N815
+    associatedPartnerId: str | None = None  # noqa: N815
+
+
+_whole = msgspec.json.Decoder(_Whole)
+_loose = msgspec.json.Decoder(dict[str, Any])
+_KEPT = ("id", "customDomains", "relationshipToPartner", "associatedPartnerId")
+_KEPT_OF_COMPANY = ("companyName", "domain", "email", "address")
+
+
+def customer_item(api: Api, tenant: str) -> RawItem:
+    """A customer as it is kept: without etags, links and the billing profile."""
+    answer = api.get(f"customers/{tenant}")
+    answer.expect_json()
+    try:
+        told = _loose.decode(answer.bare())
+    except UNREADABLE:
+        raise BadResponse(f"{answer.host} answered with something else than a customer") from None
+    if str(told.get("id", "")).lower() != tenant:
+        raise BadResponse(f"{answer.host} answered with another customer than was asked for")
+    company = told.get("companyProfile")
+    kept = {name: told[name] for name in _KEPT if name in told} | {"id": tenant}
+    if isinstance(company, dict):
+        own = {name: company[name] for name in _KEPT_OF_COMPANY if name in company}
+        if isinstance(own.get("address"), dict):
+            own["address"].pop("links", None)
+            own["address"].pop("attributes", None)
+        kept["companyProfile"] = own
+    if isinstance(kept.get("customDomains"), list):
+        kept["customDomains"] = sorted(kept["customDomains"], key=str)
+    return RawItem(tenant, in_order(kept))
+
+
+def parse_customer(raw: bytes) -> Sequence[Organization | Location | Reject]:
+    """The customer as an organization, and its address as the location of its head office."""
+    try:
+        told = _whole.decode(raw)
+    except UNREADABLE:
+        return [Reject(None, "bad_value", "it has another form than Partner Center describes")]
+    if not told.id:
+        return [Reject(None, "missing_key", "it has no id", ("id",))]
+    company, address = told.companyProfile, told.companyProfile.address
+    values = {
+        "name": company.companyName,
+        "domain": company.domain,
+        "mail": company.email,
+        "phone": address.phoneNumber,
+        "country": address.country,
+    }
+    extra = {
+        "domains": told.customDomains or [],
+        "relationship": told.relationshipToPartner,
+        "reseller": told.associatedPartnerId,
+    }
+    found = Organization.unchecked(
+        {
+            "key": told.id,
+            "tenant": told.id,
+            **{name: clean(value) for name, value in values.items() if value},
+            "custom": {},
+            "extra": {name: value for name, value in extra.items() if value is not None},
+        }
+    )
+    lines = {
+        "address_line1": address.addressLine1,
+        "address_line2": address.addressLine2,
+        "address_line3": address.city,
+        "address_line4": address.state or address.region,
+        "address_line5": address.postalCode,
+        "phone": address.phoneNumber,
+        "country": address.country,
+    }
+    known = {name: clean(value) for name, value in lines.items() if value and clean(value)}
+    if not any(name.startswith("address") for name in known):
+        return [found]
+    more = {"key": told.id, "organization": told.id, "name": "Main", "custom": {}, "extra": {}}
+    return [found, Location.unchecked({**more, **known})]
 
 
 # -- what errors mean ------------------------------------------------------------------------------

@@ -1,0 +1,159 @@
+"""Microsoft CSP: the customers of a partner, each a tenant whose directory the partner may read.
+
+    Partner Center -> customers, one partition each -> company and subscriptions of each
+    Graph, in each customer's tenant -> its users, by the partner's own sign-in or the application's
+
+One connector serves all partitions of a run: its tokens are asked for once, and renewed by one
+thread at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from syncd.connectors import base
+from syncd.connectors.asking import Asking
+from syncd.connectors.base import Connector, Context, Deletes, Page, Partition
+from syncd.connectors.grants import Grant
+from syncd.connectors.http.client import Api, Auth, Http
+from syncd.connectors.http.endpoint import Endpoint
+from syncd.connectors.microsoft import graph, partner_center
+from syncd.connectors.microsoft.entra import TENANT_PATTERN, Base
+from syncd.connectors.microsoft.people import merge, parse_person
+from syncd.connectors.microsoft.signin import Bearer, SignIn, Tokens
+from syncd.connectors.microsoft.signing_in import REFRESH, SECRET, by_person, by_secret
+from syncd.connectors.microsoft.tenant import Tenant
+from syncd.errors import AccessLost, AuthFailed
+from syncd.records import Organization, Person
+
+OF_THE_PARTNER = frozenset(
+    {"grant_expired", "grant_revoked", "secret_expired", "secret_wrong", "account_unusable"}
+)
+"""Troubles of the sign-in itself; any other that a customer's tenant tells is that tenant's own."""
+
+
+class CspConfig(base.Config):
+    """Which partner, and as whom."""
+
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
+    """The partner's own: its id (a GUID) or one of its domains."""
+    client_id: str = Field(min_length=1)
+    """The application's id."""
+    client_secret: SecretStr | None = None
+    sign_in: Literal["application", "person"] = "person"
+    """Partner Center tells company profiles to people only."""
+    authority: Base = "https://login.microsoftonline.com"
+    graph: Base = "https://graph.microsoft.com/v1.0"
+    partner_center: Base = "https://api.partnercenter.microsoft.com/v1"
+    partner_scope: str | None = None
+    """What to ask a token of Partner Center for, where it is not its address."""
+
+
+class MicrosoftCsp(Connector[CspConfig]):
+    """Reads the customers of one partner."""
+
+    name: ClassVar[str] = "microsoft_csp"
+    Config: ClassVar[type[base.Config]] = CspConfig
+    serves_all: ClassVar[bool] = True
+
+    def __init__(self, config: CspConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self._http = Http(context.network)
+        secret = config.client_secret.get_secret_value() if config.client_secret else None
+        self._signing = SignIn(self._http, Endpoint.of(config.authority), config.client_id, secret)
+        self._graph = Endpoint.of(config.graph)
+        self._graph_scope = f"{self._graph.root}/.default"
+        center = Endpoint.of(config.partner_center)
+        self._partner_scope = config.partner_scope or f"{center.root}/.default"
+        self._partner = Api(
+            self._http,
+            center,
+            Bearer(lambda: self._at_home(self._partner_scope)),
+            partner_center.headers,
+            partner_center.explain,
+        )
+        self._tenants: dict[str, Api] = {}
+        self._lock = threading.Lock()
+
+    # -- tokens ------------------------------------------------------------------------------------
+
+    @property
+    def _grant(self) -> Grant:
+        return Grant(self.context.vault, self.context.connection)
+
+    def _proved(self) -> SignIn:
+        """As the application, by its configured secret or the one that was told once."""
+        if self._signing.proof is not None or self.config.sign_in == "person":
+            return self._signing
+        return replace(self._signing, proof=self._grant.held().content[SECRET])
+
+    def _at_home(self, scope: str) -> Tokens:
+        """A token in the partner's own tenant. What renews the grant comes from there alone."""
+        home = self.config.tenant
+        if self.config.sign_in == "application":
+            return self._proved().by_application(home, scope)
+
+        def ask(held: dict[str, str]) -> tuple[dict[str, str], Tokens]:
+            found = self._signing.by_refresh(home, scope, held[REFRESH])
+            return {**held, REFRESH: found.refresh or held[REFRESH]}, found
+
+        return self._grant.renew(ask)
+
+    def _in(self, tenant: str) -> Callable[[], Tokens]:
+        """Tokens in a customer's tenant; what they cannot be had for there is that tenant's."""
+
+        def acquire() -> Tokens:
+            try:
+                if self.config.sign_in == "application":
+                    return self._proved().by_application(tenant, self._graph_scope)
+                held = self._grant.held().content
+                return self._signing.by_refresh(tenant, self._graph_scope, held[REFRESH])
+            except AuthFailed as refused:
+                if refused.condition in OF_THE_PARTNER:
+                    raise
+                lost = AccessLost(str(refused))
+                lost.condition = refused.condition
+                raise lost from None
+
+        return acquire
+
+    def _api(self, tenant: str) -> Api:
+        with self._lock:
+            if tenant not in self._tenants:
+                auth: Auth = Bearer(self._in(tenant))
+                made = Api(self._http, self._graph, auth, explain=graph.explain)
+                self._tenants[tenant] = made
+            return self._tenants[tenant]
+
+    def connect(self, asking: Asking) -> dict[str, str]:
+        """Have the partner's account sign in, or tell the application's secret."""
+        how = by_person if self.config.sign_in == "person" else by_secret
+        return how(self._signing, self.config.tenant, self._partner_scope, asking)
+
+    # -- what there is -----------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Partner Center lists customers."""
+        next(partner_center.customers(self._partner, size=1), None)
+
+    def partitions(self) -> Iterator[Partition]:
+        """The partner's customers, by the ids of their tenants."""
+        for one in partner_center.customers(self._partner):
+            yield Partition(one.tenant, one.name)
+
+    @base.stream(Organization, parse=partner_center.parse_customer, deletes=Deletes.UNKNOWN)
+    def organizations(self, partition: Partition, _cursor: str | None) -> Iterator[Page]:
+        """The customer itself, with its address."""
+        yield Page([partner_center.customer_item(self._partner, partition.key)])
+
+    @base.stream(Person, parse=parse_person, deletes=Deletes.ABSENCE, incremental=True, merge=merge)
+    def people(
+        self, partition: Partition, cursor: str | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """The users of the customer's tenant: all of them, or what changed since the cursor."""
+        yield from Tenant(self._api(partition.key), partition.key).people(cursor, resume)
