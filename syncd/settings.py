@@ -162,11 +162,11 @@ class Settings:
     database: Database
     log: Log
     engine: Engine
-    network: Network
-    secrets: Secrets
     precedence: dict[str, list[str]]
     connections: dict[str, ConnectionSettings]
     mappings: dict[str, RawMapping]
+    network: Network = field(default_factory=Network)
+    secrets: Secrets = field(default_factory=Secrets)
     unusable: dict[str, ConfigError] = field(default_factory=dict)
     """What is wrong with the other files of `mappings/`, by name: no connection uses them."""
 

@@ -57,7 +57,14 @@ def test_an_empty_file_is_a_working_configuration(folder: Path) -> None:
     assert loaded.folder == folder
     assert loaded.database.url.get_secret_value() == f"sqlite:///{folder}/syncd.db"
     assert (loaded.log.level, loaded.log.format) == ("info", "console")
-    assert loaded.engine.model_dump() == {"page_size": 2000, "threads": 2, "lease_seconds": 60}
+    assert loaded.engine.model_dump() == {
+        "page_size": 2000,
+        "threads": 2,
+        "lease_seconds": 60,
+        "patience_seconds": 900,
+    }
+    assert (loaded.network.private, loaded.network.proxy) == ((), None)
+    assert loaded.secrets.keys_file == "syncd.keys"
     assert (loaded.precedence, loaded.connections, loaded.mappings) == ({}, {}, {})
 
 
