@@ -20,7 +20,7 @@ MERGED = "@merged"
 """In `after` of a merge: into whom, by which step, and how much of what went with it."""
 LICENSES = "licenses"
 """In `after` of a change: [pool (hex), count] of the licenses that it takes from its user; in
-`before`, of those that it gives, with the SKU as a third where there is no such pool yet.
+`before`, of those that it gives, with SKU and provider after it where there is no such pool yet.
 """
 UNDO = "undo"
 """The rule of a change that takes another one back."""
@@ -256,8 +256,8 @@ def released_licenses(change: Change) -> list[list[Any]]:
 
 
 def given_licenses(change: Change) -> list[list[Any]]:
-    """[pool, count] of the licenses that a change gives to its user, be it back; and the SKU, where
-    the pool is to be made.
+    """[pool, count] of the licenses that a change gives to its user, be it back; and SKU and
+    provider, where the pool is to be made.
     """
     return change.before.get(LICENSES) or []
 

@@ -1,4 +1,5 @@
-"""What syncd keeps: clients, sites and users, and the fields of each. The one list of their names.
+"""What syncd keeps: clients, sites, users, what these are licensed for, and the fields of each. The
+one list of their names.
 
 The store makes its columns from it, the mapping checks its targets against it, and the command line
 knows from it what can be set. Widths are in characters.
@@ -25,6 +26,14 @@ class Kind(StrEnum):
     CLIENT = "client"
     SITE = "site"
     USER = "user"
+    LICENSE = "license"
+    SUBSCRIPTION = "subscription"
+
+
+DESK = (Kind.CLIENT, Kind.SITE, Kind.USER)
+"""What people name, match, edit and merge."""
+HOLDINGS = (Kind.LICENSE, Kind.SUBSCRIPTION)
+"""What a client has of a provider, by the provider's own ids: nothing to match, nothing to edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +95,25 @@ FIELDS: dict[Kind, dict[str, Field]] = {
             Field("keep_active", type="bool", local=True),
             Field("notes", width=4000),
         ],
+        Kind.LICENSE: [
+            *_text("provider", "sku", width=400),
+            *_text("name", "part_number", "status", "applies_to", "bought", "consumed"),
+            *_flag("active"),
+        ],
+        Kind.SUBSCRIPTION: [
+            *_text("provider", "reference", width=400),
+            *_text("name", "sku", "part_number", "status", "quantity", "unit", "term"),
+            *_text("billing_cycle", "parent", "offer", "order_reference", "seen_by"),
+            Field("started_on", type="date"),
+            Field("ends_on", type="date"),
+            *_flag("auto_renew", "trial", "active"),
+        ],
     }.items()
 }
+"""Numbers (bought, consumed, quantity) are decimal texts: half a seat is kept as it is told."""
+
+REFERENCE_OF: dict[Kind, str] = {Kind.LICENSE: "sku", Kind.SUBSCRIPTION: "reference"}
+"""The field that tells holdings of one client and provider apart."""
 
 KEY_FIELDS: dict[Kind, tuple[str, ...]] = {
     kind: tuple(field.name for field in fields.values() if field.key)
@@ -105,7 +131,7 @@ LOCAL = "local"
 
 @dataclass(slots=True)
 class Entity:
-    """A stored client, site or user: its non-blank values (custom fields as `custom.NAME`)."""
+    """What is stored of one: its non-blank values (custom fields as `custom.NAME`)."""
 
     id: UUID
     kind: Kind
@@ -173,6 +199,9 @@ def new_id() -> UUID:
     return quick_uuid(millis << 80 | 7 << 76 | count << 64 | 2 << 62 | drawn[0] >> 2)
 
 
-def pool_id(client: UUID, provider: str, sku: str) -> UUID:
-    """The id of a new pool of licenses: the same for whoever makes it (RFC 9562, version 5)."""
-    return uuid5(client, f"{provider}\n{sku}")
+def holding_id(kind: Kind, client: UUID, provider: str, reference: str) -> UUID:
+    """The id of a new pool of licenses or subscription: the same for whoever makes it (RFC 9562,
+    version 5).
+    """
+    more = () if kind is Kind.LICENSE else (kind,)
+    return uuid5(client, "\n".join((provider, reference, *more)))

@@ -1,4 +1,5 @@
-"""What providers have: organizations, locations and people, as typed values; no word of ours.
+"""What providers have: organizations, locations, people and what these are licensed for, as typed
+values; no word of ours.
 
 A connector parses raw items into these; a mapping reads them. `None` means that the source said
 nothing about a field; a field named in `clears` is one that the source says is empty on purpose.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple, Self
 
@@ -148,7 +150,66 @@ class Person(Record):
     notes: str | None = None
     licenses: tuple[str, ...] | None = None
     """What the person is licensed for, each once; empty: for nothing; None: it is not said."""
+    license_provider: str | None = None
+    """Whose licenses these are, where several connections tell of the same; None: the connection's
+    own.
+    """
     identities: tuple[Identity, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Of the groups that the mapping names, those that the person is in; the stream of memberships
+    tells.
+    """
+
+
+class Membership(Record):
+    """The groups that a person is in, by the person's key."""
+
+    groups: tuple[str, ...] = ()
+
+
+class License(Record):
+    """How many licenses of one product an organization has. `sku` is the provider's immutable id of
+    the product, `consumed` how many of them it counts as assigned.
+    """
+
+    organization: str
+    provider: str
+    sku: str
+    name: str | None = None
+    part_number: str | None = None
+    status: str | None = None
+    applies_to: str | None = None
+    bought: Decimal | None = None
+    consumed: Decimal | None = None
+
+
+class Subscription(Record):
+    """What an organization ordered. `reference` is the provider's commercial id: records that share
+    it are about one subscription. `seen_by`: which of the provider's services tells of it.
+    """
+
+    organization: str
+    provider: str
+    reference: str
+    seen_by: str | None = None
+    name: str | None = None
+    sku: str | None = None
+    part_number: str | None = None
+    status: str | None = None
+    quantity: Decimal | None = None
+    unit: str | None = None
+    term: str | None = None
+    """ISO 8601, as the provider says it: P1M, P1Y, P3Y."""
+    billing_cycle: str | None = None
+    started_on: date | None = None
+    ends_on: date | None = None
+    """When it renews or ends."""
+    auto_renew: bool | None = None
+    trial: bool | None = None
+    parent: str | None = None
+    """The reference of the subscription that this one adds to."""
+    offer: str | None = None
+    order_reference: str | None = None
 
 
 class Tombstone(NamedTuple):

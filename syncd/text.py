@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 
 _CONTROLS = {
     code: None for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\t\n\r\x85"
@@ -45,6 +46,19 @@ def fold_all(values: Sequence[str]) -> list[str]:
     if text.isascii() and text.isprintable() and " " not in text:
         return "\n".join(values).lower().split("\n") if values else []
     return [fold(value) for value in values]
+
+
+_MOST_DIGITS = 40
+
+
+def decimal_text(number: Decimal) -> str | None:
+    """A number as plain decimal digits, equal for equal numbers: `25`, `-3`, `2.5`; None for what
+    is no number, or is absurdly long.
+    """
+    if not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
+        return None
+    text = format(number.normalize(), "f") if number else "0"
+    return text if len(text) <= _MOST_DIGITS else None
 
 
 LONGEST_KEY = 400

@@ -19,8 +19,26 @@ from pydantic import BaseModel, ConfigDict
 from syncd.changes import Overrun
 from syncd.connectors.asking import Asking
 from syncd.connectors.grants import Vault
-from syncd.errors import ConfigError, UsageError
-from syncd.records import Location, Organization, Person, Record, Reject, Rekeying, Tombstone
+from syncd.errors import (
+    AccessLost,
+    ConfigError,
+    PermissionDenied,
+    ProviderError,
+    UsageError,
+)
+from syncd.health import Trouble
+from syncd.records import (
+    License,
+    Location,
+    Membership,
+    Organization,
+    Person,
+    Record,
+    Reject,
+    Rekeying,
+    Subscription,
+    Tombstone,
+)
 from syncd.settings import Network
 
 ENTRY_POINTS = "syncd.connectors"
@@ -58,6 +76,13 @@ class Partition(NamedTuple):
 DEFAULT_PARTITION = Partition("", "all")
 
 
+class LeftOut(NamedTuple):
+    """A part of a stream that may not be read, and why: items whose keys begin so."""
+
+    keys: str
+    why: PermissionDenied | AccessLost
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Items as the provider sent them, tombstones, and what could not even be cut into items."""
@@ -74,6 +99,8 @@ class Page:
     total: int | None = (
         None  # items in the whole read, where the provider says so: for progress only
     )
+    left_out: LeftOut | None = None
+    """A part of the stream that this read may not see: nothing of it is absent."""
 
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
@@ -98,10 +125,22 @@ class Stream:
     """Whether a read that broke off can go on from the last page's `resume`."""
 
 
-STREAM_ORDER: tuple[type[Record], ...] = (Organization, Location, Person)
+STREAM_ORDER: tuple[type[Record], ...] = (
+    Organization,
+    Location,
+    License,
+    Subscription,
+    Membership,
+    Person,
+)
+"""Pools of licenses, and groups, before the people who are in them."""
+MEMBERSHIPS = "memberships"
 STREAM_NAMES: dict[type[Record], str] = {
     Organization: "organizations",
     Location: "locations",
+    License: "licenses",
+    Subscription: "subscriptions",
+    Membership: MEMBERSHIPS,
     Person: "people",
 }
 
@@ -147,13 +186,15 @@ class Config(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where a connector runs: the connection's name, the folder of relative paths, how providers
-    are reached, and where what authorizes the connection is kept (None: nowhere).
+    are reached, where what authorizes the connection is kept (None: nowhere), and the groups whose
+    members the mapping asks for.
     """
 
     connection: str
     folder: Path
     network: Network = field(default_factory=Network)
     vault: Vault | None = None
+    groups: tuple[str, ...] = ()
 
 
 class Connector(Generic[C]):
@@ -192,6 +233,16 @@ class Connector(Generic[C]):
     def doubts(self) -> Sequence[Overrun]:
         """What speaks against applying what was read without a word; known once it was checked."""
         return ()
+
+    def health(self, _partition: Partition) -> Sequence[Trouble]:
+        """What else is wrong, or will be, with a partition, besides what a read runs into."""
+        return ()
+
+    def diagnose(self) -> Iterator[tuple[Partition, ProviderError | None]]:
+        """Each partition, with why it cannot be read if it cannot, for who wants to know before a
+        sync; nothing where what `check` does is all that can be known. `check` has returned.
+        """
+        yield from ()
 
     def connect(self, _asking: Asking) -> dict[str, str]:
         """What to keep, sealed, to be authorized from now on, once a person has signed in.

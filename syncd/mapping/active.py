@@ -13,7 +13,8 @@ from typing import NamedTuple
 from syncd.changes import OUT_OF_SCOPE, Action, Effect, LinkState
 from syncd.entities import Entity, Kind
 from syncd.mapping.contributions import LIVING, Contribution
-from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.fields import Rules
+from syncd.mapping.mapped import Mapped
 from syncd.mapping.rules import GoneRule, Mapping
 from syncd.mapping.values import Difference, Precedence
 

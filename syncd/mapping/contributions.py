@@ -14,15 +14,20 @@ from uuid import UUID
 
 from syncd.changes import LinkState, Place, Tied
 from syncd.entities import Entity, Kind
-from syncd.mapping.fields import KindRules, Mapped, RecordRejected, Rules
+from syncd.mapping.casts import RecordRejected
+from syncd.mapping.fields import KindRules, Rules
+from syncd.mapping.fixed import RECORD_OF, FixedRules
 from syncd.mapping.items import digests
+from syncd.mapping.mapped import Mapped
 from syncd.mapping.names import RECORDS
 from syncd.mapping.so_far import SoFar
 from syncd.mapping.view import Facts, SiteRef
-from syncd.records import Person, Record, Reject
+from syncd.records import Membership, Person, Record, Reject
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
+_RECORDS = {**RECORDS, **RECORD_OF}
 
+MEMBERSHIPS = "memberships"
 LIVING = (LinkState.ALIVE, LinkState.MISSED, LinkState.LEAVING)
 """The states in which a record's last word still counts."""
 
@@ -73,6 +78,8 @@ class Stored(NamedTuple):
     parse: Parse
     meaning: bytes
     digest: bytes | None
+    parse_groups: Parse | None = None
+    """How items of memberships are read, where the mapping names groups."""
 
 
 @dataclass(slots=True)
@@ -108,10 +115,21 @@ class Contribution:
         """Understand its item, which is among these if there is one."""
         if self.item is not None and self.rules is not None and self.item.place in items:
             self.record = _record(
-                self.item.parse(items[self.item.place]), RECORDS[kind], self.place[2]
+                self.item.parse(items[self.item.place]), _RECORDS[kind], self.place[2]
             )
+            membership = items.get(self.membership) if self.membership else None
+            if membership is not None and self.record is not None:
+                groups = groups_told(self.item.parse_groups, membership)
+                self.record = self.record.model_copy(update={"groups": groups})
             self.mapped = _mapped(self.rules, self.record)
         self.item = None
+
+    @property
+    def membership(self) -> Place | None:
+        """Where it is kept which groups the person is in, if the mapping asks."""
+        if self.item is None or self.item.parse_groups is None:
+            return None
+        return (self.place[0], MEMBERSHIPS, self.place[2])
 
     def was_decided(self, items: Mapping[Place, bytes]) -> bool:
         """Whether just what it says, as it is understood now, was decided on, and it said that its
@@ -126,7 +144,7 @@ class Contribution:
         """The fields that it says something of at certain moments only."""
         return self.field_rules(kind).passing
 
-    def field_rules(self, kind: Kind) -> KindRules:
+    def field_rules(self, kind: Kind) -> KindRules | FixedRules:
         """The rules that made its values."""
         assert self.rules is not None
         return self.rules.of(kind)
@@ -211,7 +229,9 @@ def _of(speaker: Speaker | None, tie: Tied) -> Contribution:
     stream, key = tie.holder
     item = None
     if speaker and tie.state in LIVING and (parse := speaker.parse.get(stream)):
-        item = Stored((tie.partition, stream, key), parse, speaker.meaning, tie.digest)
+        groups = speaker.parse.get(MEMBERSHIPS) if speaker.rules.mapping.user.groups else None
+        groups = groups if tie.stream == "people" else None
+        item = Stored((tie.partition, stream, key), parse, speaker.meaning, tie.digest, groups)
     return Contribution(
         tie.connection,
         (tie.partition, tie.stream, tie.key),
@@ -229,6 +249,12 @@ def _record(found: Sequence[Record | Reject], wanted: type[Record], key: str) ->
         if isinstance(one, wanted) and one.key == key:
             return one
     return None
+
+
+def groups_told(parse: Parse | None, raw: bytes) -> tuple[str, ...]:
+    """The groups that a stored item of memberships tells."""
+    found = parse(raw) if parse else ()
+    return next((one.groups for one in found if isinstance(one, Membership)), ())
 
 
 def _mapped(rules: Rules, record: Record | None) -> Mapped | None:

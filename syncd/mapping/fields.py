@@ -7,13 +7,14 @@ runs only where an expression is written. Nothing of a mapping is ever executed 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from syncd import keys
 from syncd.entities import CUSTOM, FIELDS, Field, Kind
 from syncd.mapping import normalize, sources
 from syncd.mapping.casts import Notice, RecordRejected, as_bool, as_date, as_text, custom_field, fit
+from syncd.mapping.fixed import RECORD_OF, FixedRules
+from syncd.mapping.mapped import Mapped, Value
 from syncd.mapping.names import ACTIVE, RECORDS, REQUIRED, is_template
 from syncd.mapping.rules import FieldRule, Mapping
 from syncd.mapping.sources import Attributes, Picker, Place, RuleRefused
@@ -31,23 +32,7 @@ __all__ = [
     "compile_mapping",
 ]
 
-Value = str | bool
-
 SCOPE = ("user", "scope")
-
-
-@dataclass(slots=True)
-class Mapped:
-    """What one record says about its entity."""
-
-    values: dict[str, Value]
-    """Target to clean, non-blank value; dates as `YYYY-MM-DD`, custom fields as `custom.NAME`."""
-    cleared: tuple[str, ...] = ()
-    """Targets that become blank."""
-    notices: tuple[Notice, ...] = ()
-    in_scope: bool = True
-    site_name: str | None = None
-    """Persons: the name of the site, where the mapping takes it from the person's record."""
 
 
 class Rules:
@@ -68,16 +53,21 @@ class Rules:
             site_from=site.sources,
         )
 
-        self._by_kind = {Kind.CLIENT: self.client, Kind.SITE: self.site, Kind.USER: self.user}
-        self._by_record = {RECORDS[kind]: rules for kind, rules in self._by_kind.items()}
+        own = {Kind.CLIENT: self.client, Kind.SITE: self.site, Kind.USER: self.user}
+        self._by_kind: dict[Kind, KindRules | FixedRules] = {**own, **_FIXED}
+        records = {**RECORDS, **RECORD_OF}
+        self._by_record = {records[kind]: rules for kind, rules in self._by_kind.items()}
 
-    def of(self, kind: Kind) -> KindRules:
+    def of(self, kind: Kind) -> KindRules | FixedRules:
         """The rules of one kind of entity."""
         return self._by_kind[kind]
 
     def said(self, record: Record) -> Mapped:
         """What a record says about its entity; raises RecordRejected."""
         return self._by_record[type(record)].apply(record)
+
+
+_FIXED = {kind: FixedRules(kind) for kind in RECORD_OF}
 
 
 def compile_mapping(mapping: Mapping) -> Rules:

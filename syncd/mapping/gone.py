@@ -1,8 +1,8 @@
 """What becomes of records that are gone: one rule and one clock for each reason.
 
 Only users are ever deactivated: a client or site whose record is gone is marked, and waits for a
-person. Where other sources still speak of an entity, their values take the place of those that it
-had from here.
+person; of a pool of licenses or a subscription nothing is left. Where other sources still speak of
+an entity, their values take the place of those that it had from here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from syncd.changes import Action, Change, LinkFact, LinkState, LinkWrite
-from syncd.entities import Entity, Kind
+from syncd.entities import HOLDINGS, Entity, Kind
 from syncd.mapping.active import (
     ABSENT,
     DELETED,
@@ -30,13 +30,13 @@ from syncd.mapping.active import (
 from syncd.mapping.clocks import Clock, tick, waits
 from syncd.mapping.contributions import LIVING, Contribution
 from syncd.mapping.hearing import others_of
+from syncd.mapping.holdings import plan_gone_holding
 from syncd.mapping.homes import Known, set_home, with_homes
 from syncd.mapping.licenses import NOTHING, Shift, name_released, shifts
 from syncd.mapping.page import Context, Page
 from syncd.mapping.so_far import rounds
 from syncd.mapping.values import Difference, difference
-
-KINDS = {"organizations": Kind.CLIENT, "locations": Kind.SITE, "people": Kind.USER}
+from syncd.mapping.words import KINDS
 
 
 def plan_gone(work: Context, stream: str, links: list[LinkFact], reason: str, page: Page) -> None:
@@ -101,6 +101,10 @@ def _plan_turn(
             _mark(stream, link, LinkState.GONE, reason, -1, page, work.now)
         elif entity.kind is Kind.USER:
             leavers.append((link, entity, others.get(entity.id, [])))
+        elif entity.kind in HOLDINGS:
+            told = others.get(entity.id, [])
+            change = plan_gone_holding(work, link, entity, told, SENTENCES[reason], page)
+            _mark(stream, link, LinkState.GONE, reason, change, page, work.now)
         else:
             _plan_place(work, stream, link, entity, others.get(entity.id, []), reason, page)
     homes = with_homes(work, [(user, said) for _, user, said in leavers])

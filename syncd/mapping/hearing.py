@@ -27,6 +27,7 @@ from syncd.mapping.contributions import (
     of_others,
 )
 from syncd.mapping.page import Context
+from syncd.records import Person
 
 Items = Mapping[Place, bytes]
 
@@ -69,7 +70,9 @@ def others_of(
 
 
 def _items(work: Listener, said: Iterable[Contribution]) -> Items:
-    return work.facts.items({one.item.place for one in said if one.item})
+    heard = [one for one in said if one.item]
+    places = {one.item.place for one in heard if one.item}
+    return work.facts.items(places | {one.membership for one in heard if one.membership})
 
 
 def _hear(work: Listener, kind: Kind, said: Iterable[Contribution], items: Items) -> None:
@@ -150,6 +153,8 @@ def _is_ordinary(work: Context, entity: Entity, mine: Contribution) -> bool:
         return False
     if kind is Kind.USER and (not entity.active or leaving(mapped)):
         return False
+    if isinstance(mine.record, Person) and mine.record.license_provider:
+        return False  # another source may tell of the same licenses, and stand before this one
     return _says_what_it_owned(entity, mine)
 
 

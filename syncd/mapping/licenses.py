@@ -1,16 +1,19 @@
 """Licenses of users: those that go with a leaver, and those that records say their people have.
 
-A license that a record names is one of a pool of its client, under the connection's own name: who
-counts what was bought is somebody else. What other connections assigned is left alone.
+A license that a record names is one of a pool of its client. Where the record names no provider,
+the pool goes by the connection's own name, and what other connections assigned is left alone; where
+it does, connections that tell of the same provider share its pools.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from syncd.changes import LICENSES, Action, Change, Effect
+from syncd.entities import Kind
 from syncd.mapping.active import verdict
 from syncd.mapping.contributions import Contribution
 from syncd.mapping.homes import Known
@@ -61,28 +64,41 @@ NOTHING = Shift([], [])
 
 
 def shifts(
-    work: Context, users: Sequence[Known], otherwise: set[str] | None = None
+    work: Context, users: Sequence[Known], withdrawn: Collection[str] = ()
 ) -> Mapping[UUID, Shift]:
-    """What users get and lose by what all their records of this connection say together; nothing
-    where a person said which they have. `otherwise`: what they are to have where no record says
-    anything; None: what they have.
+    """What users get and lose by what records say of them now; nothing where a person said which
+    they have. `withdrawn`: providers of whose licenses they are to have none where no record says
+    anything; of others they keep what they have.
     """
-    wanted = {}
+    wanted: dict[str, dict[UUID, tuple[UUID, set[str]]]] = defaultdict(dict)
     for one in users:
-        names = _named(work, one.said)
-        names = otherwise if names is None else names
-        if names is not None and LICENSES not in one.user.overrides:
-            wanted[one.user.id] = (one.client.id, names)
-    if not wanted:
-        return {}
-    mine = work.precedence.connection
-    work.directory.load_pools(mine, {client for client, _ in wanted.values()})
-    held = work.facts.licenses(wanted, mine)
-    found = {}
-    for user, (client, names) in wanted.items():
-        theirs = work.so_far.holding(user, held.get(user, []))
-        found[user] = _shift(_pools(work, client, names), theirs)
+        if LICENSES in one.user.overrides:
+            continue
+        named = _named(work, one.said)
+        for provider in withdrawn:
+            named.setdefault(provider, set())
+        for provider, names in named.items():
+            wanted[provider][one.user.id] = (one.client.id, names)
+    found: dict[UUID, Shift] = {}
+    for provider, theirs in wanted.items():
+        for user, shift in _shifts_of(work, provider, theirs):
+            before = found.get(user, NOTHING)
+            found[user] = Shift(before.gains + shift.gains, before.losses + shift.losses)
     return found
+
+
+def _shifts_of(
+    work: Context, provider: str, wanted: Mapping[UUID, tuple[UUID, set[str]]]
+) -> Iterator[tuple[UUID, Shift]]:
+    """The same, of the licenses of one provider; `wanted`: client and licenses of each user."""
+    work.directory.load_pools(provider, {client for client, _ in wanted.values()})
+    held = work.facts.licenses(wanted, provider)
+    for user, (client, names) in wanted.items():
+        pools = _pools(work, provider, client, names)
+        stored = held.get(user, [])
+        ours = {pool for pool, _ in stored} | work.directory.pools_of(provider, client)
+        theirs = [pair for pair in work.so_far.holding(user, stored) if pair[0] in ours]
+        yield user, _shift(pools, theirs)
 
 
 def _shift(wanted: Mapping[str, list[Any]], held: Sequence[list[Any]]) -> Shift:
@@ -91,29 +107,56 @@ def _shift(wanted: Mapping[str, list[Any]], held: Sequence[list[Any]]) -> Shift:
     return Shift(gains, [[pool, count] for pool, count in held if pool not in wanted])
 
 
-def _named(work: Context, said: Sequence[Contribution]) -> set[str] | None:
-    """The licenses that the records of this connection name together; None: none says anything."""
-    found: set[str] | None = None
-    for one in said:
-        names = one.record.licenses if isinstance(one.record, Person) else None
-        mine = one.connection == work.precedence.connection and one.speaks
-        if names is not None and mine and not verdict(one).releases:
-            found = (found or set()) | {*names}  # who leaves by a rule that frees them gets none
-    return found
+def _named(work: Context, said: Sequence[Contribution]) -> dict[str, set[str]]:
+    """By provider: the licenses that a user's records name. Of several connections that tell of the
+    same provider's licenses the first by precedence counts, with all of its records together. A
+    provider of whose licenses no record of this connection tells is left alone, unless the one that
+    did is gone.
+    """
+    mine = work.precedence.connection
+    found: dict[str, tuple[str, set[str]]] = {}
+    own: set[str] = set()
+    is_gone = not any(one.connection == mine and one.speaks for one in said)
+    for one in work.precedence.ordered(said, Kind.USER, LICENSES):
+        record = one.record
+        if not isinstance(record, Person) or record.licenses is None or not one.speaks:
+            continue
+        if verdict(one).releases:
+            continue  # who leaves by a rule that frees them gets none
+        provider = record.license_provider or one.connection
+        if one.connection == mine or (is_gone and record.license_provider):
+            own.add(provider)
+        teller, names = found.setdefault(provider, (one.connection, set()))
+        if teller == one.connection:
+            names.update(record.licenses)
+    return {provider: names for provider, (_, names) in found.items() if provider in own}
 
 
 def load_for(work: Context, placed: Iterable[tuple[UUID, Contribution]]) -> None:
     """Look up the pools of the clients whose new people have licenses, for `born_with`."""
-    clients = {client for client, one in placed if _named(work, [one])}
-    work.directory.load_pools(work.precedence.connection, clients)
+    clients: dict[str, set[UUID]] = defaultdict(set)
+    for client, one in placed:
+        for provider, names in _named(work, [one]).items():
+            if names:
+                clients[provider].add(client)
+    for provider, theirs in clients.items():
+        work.directory.load_pools(provider, theirs)
 
 
 def born_with(work: Context, client: UUID, one: Contribution) -> list[list[Any]]:
     """The licenses of a user who is made of this record."""
-    return list(_pools(work, client, _named(work, [one]) or ()).values())
+    named = _named(work, [one]).items()
+    return [
+        entry
+        for provider, names in named
+        if names
+        for entry in _pools(work, provider, client, names).values()
+    ]
 
 
-def _pools(work: Context, client: UUID, names: Iterable[str]) -> dict[str, list[Any]]:
+def _pools(
+    work: Context, provider: str, client: UUID, names: Iterable[str]
+) -> dict[str, list[Any]]:
     """One license of each name as changes hold it, by its pool."""
-    entries = (work.directory.license_of(client, name) for name in sorted(names))
+    entries = (work.directory.license_of(provider, client, name) for name in sorted(names))
     return {entry[0]: entry for entry in entries}

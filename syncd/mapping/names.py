@@ -25,7 +25,7 @@ REQUIRED = "name"
 ACTIVE = "active"
 """The target that no record ever blanks: a source that does not say leaves it as it is."""
 
-_STRUCTURED = frozenset({"clears", "custom", "extra", "licenses", "identities"})
+_STRUCTURED = frozenset({"clears", "custom", "extra", "licenses", "identities", "groups"})
 
 # What people call a target after the record or the heading that they have before them.
 ALIASES: dict[Kind, dict[str, str]] = {

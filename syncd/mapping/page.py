@@ -25,23 +25,39 @@ from syncd.changes import (
 from syncd.entities import Entity, Kind, new_id
 from syncd.mapping.clocks import Clock
 from syncd.mapping.contributions import Contribution, Speakers
-from syncd.mapping.fields import Mapped, Rules
+from syncd.mapping.fields import Rules
 from syncd.mapping.items import Item
+from syncd.mapping.mapped import Mapped
 from syncd.mapping.match import NEW, Match
 from syncd.mapping.so_far import SoFar
 from syncd.mapping.values import Difference, Precedence
 from syncd.mapping.view import Directory, Facts
-from syncd.records import Identity, Location, Organization, Person, Record
+from syncd.records import (
+    Identity,
+    License,
+    Location,
+    Membership,
+    Organization,
+    Person,
+    Record,
+    Subscription,
+)
 
 KIND_OF: dict[type[Record], Kind] = {
     Organization: Kind.CLIENT,
     Location: Kind.SITE,
     Person: Kind.USER,
+    License: Kind.LICENSE,
+    Subscription: Kind.SUBSCRIPTION,
+    Membership: Kind.USER,
 }
 STREAM_OF: dict[type[Record], str] = {
     Organization: "organizations",
     Location: "locations",
     Person: "people",
+    License: "licenses",
+    Subscription: "subscriptions",
+    Membership: "memberships",
 }
 
 
@@ -181,6 +197,10 @@ class Context:
     partition: int = 0
     retiring: frozenset[int] = frozenset()
     so_far: SoFar = field(default_factory=SoFar)
+    again: set[str] = field(default_factory=set)
+    """Keys of people to be planned again although their records say nothing new."""
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By the person's key: the groups of those whose membership changes in this very plan."""
     directory: Directory = field(init=False)
     merged: dict[UUID, Spoken] | None = None
     """Users into whom others were merged; None as long as nobody asked."""
@@ -237,13 +257,15 @@ def creation(
     reason: str,
     retired: Entity | None = None,
     match: Match = NEW,
+    entity: UUID | None = None,
 ) -> Change:
     """A new entity (a client is its own), or a retired one that comes back as if it were new.
-    `match` tells whom else it may be, or that a person wants it.
+    `match` tells whom else it may be, or that a person wants it; `entity` its id, where that is not
+    free.
     """
     kind, effects = KIND_OF[type(candidate.record)], 0
     before: dict[str, Any] = {}
-    entity = retired.id if retired else new_id()
+    entity = retired.id if retired else entity or new_id()
     if retired:
         before = {"retired": True, **retired.values}
         values = {**dict.fromkeys(retired.values), **values, "retired": False}

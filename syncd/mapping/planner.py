@@ -7,18 +7,31 @@ same plan is known whatever the order of the pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from syncd.changes import Decisions, LinkFact, Quarantined
+from syncd.entities import REFERENCE_OF
 from syncd.mapping.clients import plan_clients
 from syncd.mapping.fields import RecordRejected
+from syncd.mapping.holdings import plan_holdings
 from syncd.mapping.items import Item
-from syncd.mapping.page import STREAM_OF, Candidate, Context, Page
+from syncd.mapping.mapped import Mapped
+from syncd.mapping.memberships import groups_of, plan_memberships
+from syncd.mapping.page import KIND_OF, STREAM_OF, Candidate, Context, Page
 from syncd.mapping.sites import plan_sites
 from syncd.mapping.users import plan_users
 from syncd.mapping.words import heed, leave_out_ignored
-from syncd.records import Location, Organization, Person, Record, Reject
+from syncd.records import (
+    License,
+    Location,
+    Membership,
+    Organization,
+    Person,
+    Record,
+    Reject,
+    Subscription,
+)
 from syncd.text import LONGEST_KEY, usable_key
 
 Parse = Callable[[bytes], "Sequence[Record | Reject]"]
@@ -26,6 +39,9 @@ Parse = Callable[[bytes], "Sequence[Record | Reject]"]
 DECIDERS: tuple[tuple[type[Record], Callable[[Context, list[Candidate], Page], None]], ...] = (
     (Organization, plan_clients),
     (Location, plan_sites),
+    (License, plan_holdings),
+    (Subscription, plan_holdings),
+    (Membership, plan_memberships),
     (Person, plan_users),
 )
 
@@ -37,6 +53,8 @@ class Planner:
         self.context = context
         self.failures = 0
         """Items that could not be parsed or mapped, so far."""
+        self.groups: Mapping[str, tuple[str, ...]] = {}
+        """The groups of the people who are planned, where the mapping names any."""
 
     def plan(
         self,
@@ -51,9 +69,12 @@ class Planner:
         """
         page, facts = Page(), self.context.facts
         words = facts.decisions(stream, [item.key for item in items])
+        left = leave_out_ignored(stream, items, links, words, page)
+        if stream == STREAM_OF[Person]:
+            self.groups = groups_of(self.context, [item.key for item in left])
         read = [
             candidate
-            for item in leave_out_ignored(stream, items, links, words, page)
+            for item in left
             for candidate in self._candidates(stream, parse, item, links, page)
         ]
         candidates = heed(stream, read, words, facts, page)
@@ -101,8 +122,10 @@ class Planner:
         if not _references_are_usable(record, is_own):
             self._reject(stream, item, _bad_key(item.key, record), page)
             return None
+        if self.groups and record.key in self.groups:
+            record = record.model_copy(update={"groups": self.groups[record.key]})
         try:
-            mapped = self.context.rules.said(record)
+            mapped = self._mapped(record)
         except RecordRejected as problem:
             reject = Reject(item.key, problem.code, problem.message, (problem.field,))
             self._reject(stream, item, reject, page)
@@ -112,6 +135,10 @@ class Planner:
         other = STREAM_OF[type(record)]
         link = self.context.facts.links(other, [record.key]).get(record.key)
         return Candidate(other, record, mapped, None, link, owner=f"{stream}/{item.key}")
+
+    def _mapped(self, record: Record) -> Mapped:
+        """What the record says; a membership only says something of another one."""
+        return Mapped({}) if isinstance(record, Membership) else self.context.rules.said(record)
 
     def _reject(self, stream: str, item: Item, reject: Reject, page: Page) -> None:
         self.failures += 1
@@ -143,7 +170,15 @@ def _references_are_usable(record: Record, is_own: bool) -> bool:
     if isinstance(record, Person):
         usable = usable and _is_usable(record.organization) and _is_usable(record.location)
         return usable and all(usable_key(part) for one in record.identities for part in one)
+    if isinstance(record, License | Subscription):
+        return usable and all(_is_usable(part) and part for _, part in _ids(record))
     return usable
+
+
+def _ids(record: License | Subscription) -> list[tuple[str, str]]:
+    """By name: what tells a license or subscription apart from all others."""
+    name = REFERENCE_OF[KIND_OF[type(record)]]
+    return [(one, getattr(record, one)) for one in ("organization", "provider", name)]
 
 
 def _bad_key(key: str, record: Record) -> Reject:
@@ -155,6 +190,8 @@ def _bad_key(key: str, record: Record) -> Reject:
         named.append(("organization", record.organization or None))
         named.append(("location", record.location or None))
         named += [("identities", part) for one in record.identities for part in one]
+    elif isinstance(record, License | Subscription):
+        named += _ids(record)
     field, text = next((at, it) for at, it in named if it is not None and not usable_key(it))
     why = "is blank" if not text else "holds what no database can keep"
     if len(text) > LONGEST_KEY:

@@ -198,6 +198,8 @@ class UserSection(_Section):
     """JMESPath over the record; a person for whom it is false, null or empty is out of scope."""
     adopt: bool = True
     """False: a user made by hand with the same key is reported, not linked."""
+    groups: Texts = ()
+    """Names or ids of groups: `groups` of a record tells which of them the person is in."""
 
 
 # -- leavers ---------------------------------------------------------------------------------------

@@ -8,15 +8,19 @@ names it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from syncd import keys
 from syncd.changes import Aside, Former, LinkFact, Place, Tie, Tied, Word
-from syncd.entities import Entity, Kind, pool_id
+from syncd.entities import Entity, Kind, holding_id
 from syncd.records import Identity
+
+if TYPE_CHECKING:
+    from syncd.mapping.holdings import Made
 
 KeyTuple = tuple[str, ...]
 Want = tuple[UUID | None, KeyTuple]
@@ -72,6 +76,22 @@ class Facts(Protocol):
 
     def pools(self, provider: str, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The pools of clients, by client and SKU."""
+        ...
+
+    def holders_of(self, pool: UUID) -> list[tuple[UUID, UUID, int]]:
+        """(user, client, count) of those who have licenses of a pool, and keep them by this plan so
+        far.
+        """
+        ...
+
+    def once_in(self, pool: UUID) -> set[str]:
+        """The keys of people of this partition who had licenses of a pool, and have none now."""
+        ...
+
+    def holdings(
+        self, kind: Kind, provider: str, clients: Collection[UUID]
+    ) -> dict[tuple[UUID, str], UUID]:
+        """A provider's pools or subscriptions of clients by client and reference, retired too."""
         ...
 
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]: ...
@@ -134,9 +154,12 @@ class Directory:
     """Clients that this plan gives a site."""
     made: set[UUID] = field(default_factory=set)
     """Sites that this plan makes because people are to live there."""
-    provider: str = ""
-    pools: dict[UUID, dict[str, UUID]] = field(default_factory=dict)
-    """The provider's pools of clients, by SKU."""
+    pools: dict[tuple[str, UUID], dict[str, UUID]] = field(default_factory=dict)
+    """The pools of a provider and client, by SKU."""
+    unmade: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By provider: pools (hex) that come to be with the first user who has a license of them."""
+    made_holdings: dict[tuple[Kind, UUID, str, str], Made] = field(default_factory=dict)
+    """Licenses and subscriptions that this plan makes, by client, provider and reference."""
 
     def load_clients(self, keys: Iterable[str]) -> None:
         """Look up the clients that organization keys are linked to, where not known yet."""
@@ -189,19 +212,30 @@ class Directory:
 
     def load_pools(self, provider: str, clients: Iterable[UUID]) -> None:
         """Look up the provider's pools of clients, where not known yet."""
-        missing = {client for client in clients if client not in self.pools}
+        missing = {client for client in clients if (provider, client) not in self.pools}
         if not missing:
             return
-        self.provider = provider
-        self.pools |= {client: {} for client in missing}
+        self.pools |= {(provider, client): {} for client in missing}
         for (client, sku), pool in self.facts.pools(provider, missing).items():
-            self.pools[client][sku] = pool
+            self.pools[provider, client][sku] = pool
 
-    def license_of(self, client: UUID, sku: str) -> list[Any]:
+    def license_of(self, provider: str, client: UUID, sku: str) -> list[Any]:
         """One license of a pool whose client was loaded, as changes hold it."""
-        if pool := self.pools[client].get(sku):
+        if pool := self.pools[provider, client].get(sku):
             return [pool.hex, 1]
-        return [pool_id(client, self.provider, sku).hex, 1, sku]
+        unmade = holding_id(Kind.LICENSE, client, provider, sku).hex
+        self.unmade[provider].add(unmade)
+        return [unmade, 1, sku, provider]
+
+    def pools_of(self, provider: str, client: UUID) -> set[str]:
+        """The pools (hex) of a client that was loaded, those to be made included."""
+        known = self.pools[provider, client].values()
+        return {pool.hex for pool in known} | self.unmade[provider]
+
+    def add_pool(self, provider: str, client: UUID, sku: str, pool: UUID) -> None:
+        """Remember a pool that this plan makes."""
+        self.load_pools(provider, [client])
+        self.pools[provider, client][sku] = pool
 
     def add_site(self, client: UUID, site: UUID, values: dict[str, Any]) -> None:
         """Remember a site that this plan creates."""

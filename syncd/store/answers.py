@@ -7,7 +7,7 @@ references and postal addresses; a user is found by the address of their site to
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -17,9 +17,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd import keys
-from syncd.entities import Entity, Kind
+from syncd.entities import HOLDINGS, Entity, Kind
 from syncd.errors import StoreUnavailable
-from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
 from syncd.store.entities import load_entities
@@ -294,8 +293,9 @@ def referred_among(
 
 def named(database: Database, conn: Connection, ids: Collection[UUID]) -> list[Named]:
     """Entities by id as a person would recognize them; unknown ids are left out."""
-    kinds = {one: kind for kind in Kind for one in load_entities(database, conn, kind, list(ids))}
-    return [Named(kinds[one], one, text) for one, text in labels(database, conn, ids).items()]
+    stored = _of_any_kind(database, conn, ids)
+    told = labels(database, conn, ids)
+    return [Named(stored[one].kind, one, text) for one, text in told.items()]
 
 
 def _by_reference(
@@ -309,7 +309,7 @@ def _by_reference(
         found := conn.execute(query.where(table.c.id == given)).scalar()
     ):
         return [found]
-    for name in REFERENCES[kind]:
+    for name in REFERENCES.get(kind, ()):
         if key := keys.key(kind, name, reference):
             column = table.c[f"key_{name}"]
             where = sa.and_(column.is_not(None), column == key)
@@ -339,38 +339,41 @@ def as_id(reference: str) -> UUID | None:
 
 
 def labels(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
-    """As `short_labels`, with the client that a site or user belongs to."""
-    owners = _owners(database, conn, list(ids))
+    """As `short_labels`, with the client that one belongs to."""
+    found = _of_any_kind(database, conn, ids)
+    clients = {entity.client for entity in found.values() if entity.client}
+    owners = load_entities(database, conn, Kind.CLIENT, clients)
     return {
-        one: f"{text} ({owners[one]})" if one in owners else text
-        for one, text in short_labels(database, conn, ids).items()
+        one: f"{label(entity)} ({label(owners[entity.client])})" if entity.client else label(entity)
+        for one, entity in found.items()
     }
 
 
 def short_labels(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
     """Entities as a person would recognize them, retired ones too; unknown ids are left out."""
-    return {
-        one.id: label(one)
-        for kind in Kind
-        for one in load_entities(database, conn, kind, list(ids)).values()
-    }
+    return {one: label(entity) for one, entity in _of_any_kind(database, conn, ids).items()}
+
+
+def _of_any_kind(database: Database, conn: Connection, ids: Collection[UUID]) -> dict[UUID, Entity]:
+    """Entities by id, whatever they are; an id is one of one kind."""
+    found: dict[UUID, Entity] = {}
+    for kind in Kind:
+        if left := [one for one in ids if one not in found]:
+            found |= load_entities(database, conn, kind, left)
+    return found
 
 
 def label(entity: Entity) -> str:
     """`Ada Byron <ada@example.org>`, or the name alone."""
-    name, values = str(entity.values.get("name", "?")), entity.values
+    values = entity.values
+    if entity.kind in HOLDINGS:
+        return holding_label(values)
+    name = str(values.get("name", "?"))
     address = values.get("email") or values.get("login") if entity.kind is Kind.USER else None
     return f"{name} <{address}>" if address else name
 
 
-def _owners(database: Database, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, str]:
-    """Names of the clients that sites and users belong to."""
-    found = {}
-    for table in (t.site, t.user):
-        query = sa.select(table.c.id, t.client.c.name).join(
-            t.client, t.client.c.id == table.c.client_id
-        )
-        for chunk in bulk.chunks(ids):
-            where = database.among(table.c.id, chunk)
-            found.update({row[0]: row[1] for row in conn.execute(query.where(where))})
-    return found
+def holding_label(values: Mapping[str, Any]) -> str:
+    """What people call a product: its name, else what its provider calls it."""
+    told = (values.get(name) for name in ("name", "part_number", "sku", "reference"))
+    return str(next(filter(None, told), "?"))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import chain, compress
 from operator import attrgetter
@@ -42,6 +44,7 @@ sqlite3.register_adapter(UUID, attrgetter("bytes"))
 sqlite3.register_adapter(bytes, bytearray)
 sqlite3.register_adapter(bool, int)
 sqlite3.register_adapter(type(None), _NOTHING.get)
+sqlite3.register_adapter(Decimal, str)
 
 
 def json_text(value: Any) -> str:
@@ -51,6 +54,13 @@ def json_text(value: Any) -> str:
 
 json_value = msgspec.json.Decoder(dict[str, Any]).decode
 """The object that a JSON column holds as text."""
+
+
+def moment(database: Database, at: datetime) -> datetime | str:
+    """A moment as the driver takes it in rows."""
+    if database.dialect == "postgresql":
+        return at
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def insert(

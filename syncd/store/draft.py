@@ -29,7 +29,7 @@ from syncd.entities import Kind
 from syncd.store import bulk, unsaying
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.drafted import Body, DraftPage, Given, SeenPage, Updates, given
+from syncd.store.drafted import Body, Bought, DraftPage, Given, SeenPage, Updates, given
 from syncd.store.hashes import repeated
 from syncd.store.target import rows
 
@@ -107,7 +107,7 @@ class Draft:
         if not self.applies:
             return Body(*decided, {}, [])
         creations: dict[Kind, list[list[Any]]] = {}
-        identities, licenses = [], list[Given]()
+        identities, licenses, bought = [], list[Given](), list[Bought]()
         packed = self.database.dialect == "sqlite"
         for place, change in enumerate(decisions.changes):
             if creates(change):
@@ -116,8 +116,10 @@ class Draft:
                 for issuer, subject in gained_identities(change):
                     identities.append((place, issuer, subject, row[0]))
                 licenses += given(place, change)
+                if change.kind is Kind.LICENSE:
+                    bought.append(Bought(place, change.entity, change.after.get("bought") or "0"))
         updates = self._updates([one for one in decisions.changes if not creates(one)])
-        return Body(*decided, creations, identities, updates, licenses)
+        return Body(*decided, creations, identities, updates, licenses, bought)
 
     def _updates(self, changes: Sequence[Change]) -> dict[Kind, Updates]:
         if not all(map(rows.is_plain, changes)):

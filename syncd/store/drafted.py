@@ -25,20 +25,31 @@ class Updates(msgspec.Struct, array_like=True):
 
 
 class Given(NamedTuple):
-    """Licenses that a user gets; `place`: of the change in its page, `sku`: of a pool to make."""
+    """Licenses that a user gets; `place`: of the change in its page. `sku`, `provider` (None: the
+    connection) of a pool to make.
+    """
 
     place: int
     user: UUID
     client: UUID | None
     pool: str
     number: int
-    sku: str | None
+    sku: str | None = None
+    provider: str | None = None
+
+
+class Bought(NamedTuple):
+    """How many licenses a new pool begins with; `place`: of the change in its page."""
+
+    place: int
+    pool: UUID
+    number: str
 
 
 def given(place: int, change: Change) -> Iterator[Given]:
     """The licenses that a change gives to its user."""
-    for pool, count, *sku in given_licenses(change):
-        yield Given(place, change.entity, change.client, pool, count, sku[0] if sku else None)
+    for pool, count, *made in given_licenses(change):
+        yield Given(place, change.entity, change.client, pool, count, *made)
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -57,6 +68,8 @@ class Body(msgspec.Struct, array_like=True):
     """What becomes of stored entities if nobody else wrote since; none where that is not plain."""
     licenses: list[Given] = []
     """Of creations."""
+    bought: list[Bought] = []
+    """Of creations."""
 
     @property
     def ready(self) -> int:
@@ -72,6 +85,7 @@ class Body(msgspec.Struct, array_like=True):
             self.creations[kind] = [row for row in given if row[0] not in places]
         self.identities = [one for one in self.identities if one[0] not in places]
         self.licenses = [one for one in self.licenses if one.place not in places]
+        self.bought = [one for one in self.bought if one.place not in places]
 
 
 class DraftPage(NamedTuple):

@@ -1,8 +1,8 @@
 """The canonical dump: all that syncd keeps, as text in which equal states are equal texts.
 
-One line for each entity, link, identity, license pool, subscription and row of the license ledger,
-sorted. Ids that we made are replaced by where a thing came from (connection, stream and key), or,
-for what came from nowhere, by what it is; times, runs and steps are left out.
+One line for each entity, link, identity and row of the license ledger, sorted. Ids that we made are
+replaced by where a thing came from (connection, stream and key), or, for what came from nowhere, by
+what it is; times, runs and steps are left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from syncd.changes import LinkState
-from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, REFERENCE_OF, Kind
 from syncd.store import tables as t
 from syncd.store.database import Database
+from syncd.text import decimal_text
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="string").encode
 
@@ -48,7 +50,7 @@ class _Dump:
 
     def text(self) -> str:
         lines = [line for kind in Kind for line in self._entities(kind)]  # clients first
-        lines += [*self._link_lines(), *self._identities(), *self._licenses()]
+        lines += [*self._link_lines(), *self._identities(), *self._ledger()]
         return "".join(f"{line}\n" for line in sorted(lines))
 
     # -- entities ----------------------------------------------------------------------------------
@@ -66,6 +68,9 @@ class _Dump:
 
     def _natural(self, kind: Kind, row: Row[Any]) -> str:
         """What an entity is, in words that another database would use too."""
+        if kind in REFERENCE_OF:
+            reference = getattr(row, REFERENCE_OF[kind])
+            return f"{self.names[row.client_id]} {row.provider}/{reference}"
         names = [row.name] if kind is Kind.CLIENT else [self.names[row.client_id], row.name]
         others = [getattr(row, f"key_{name}") or "" for name in KEY_FIELDS[kind] if name != "name"]
         told = "/".join(str(name) for name in names)
@@ -82,6 +87,8 @@ class _Dump:
             content["@client"] = self.named[row.client_id]
         if kind is Kind.USER:
             content["@site"] = self.named[row.site_id]
+        if kind is Kind.LICENSE:
+            content["@assigned"] = _plain(row.assigned or 0)
         return content | ({"@retired": True} if row.retired else {})
 
     def _with_names(self, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -130,19 +137,16 @@ class _Dump:
                 content = {"user": self.named.get(row.user_id), "connection": row.connection}
                 yield _line("identity", f"{row.issuer} {row.subject}", content)
 
-    def _licenses(self) -> Iterator[str]:
-        pools = {}
-        for row in self.conn.execute(sa.select(t.license_pool)):
-            pools[row.id] = f"{self.named[row.client_id]} {row.provider}/{row.sku}"
-            kept = ("name", "bought", "assigned", "flags")
-            yield _line("pool", pools[row.id], {name: getattr(row, name) for name in kept})
-        for row in self.conn.execute(sa.select(t.subscription)):
-            name = f"{self.named[row.client_id]} {row.provider}/{row.reference}"
-            yield _line("subscription", name, {"pool": pools.get(row.pool_id), **row.details})
+    def _ledger(self) -> Iterator[str]:
         for row in self.conn.execute(sa.select(t.license_ledger)):
-            moved = {"bought": row.bought_delta, "assigned": row.assigned_delta}
+            moved = {"bought": _plain(row.bought_delta), "assigned": row.assigned_delta}
             content = {"user": self.named.get(row.user_id), **moved}
-            yield _line("ledger", pools[row.pool_id], content)
+            yield _line("ledger", self.named[row.pool_id], content)
+
+
+def _plain(number: Any) -> str | None:
+    """A number as every database tells it."""
+    return None if number is None else decimal_text(Decimal(number))
 
 
 def _owners(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from syncd.entities import CUSTOM, FIELDS, Entity, Kind, uuid_of
+from syncd.entities import CUSTOM, FIELDS, HOLDINGS, Entity, Kind, uuid_of
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -33,6 +33,7 @@ def _entity_sql(kind: Kind) -> str:
         Kind.CLIENT: "null, null, null",
         Kind.SITE: "client_id, null, role",
         Kind.USER: "client_id, site_id, null",
+        **dict.fromkeys(HOLDINGS, "client_id, null, null"),
     }
     names = ", ".join(FIELDS[kind])
     return (

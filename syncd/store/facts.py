@@ -220,6 +220,22 @@ class StoreFacts(Ties):
         """The pools of clients, by client and SKU."""
         return licenses.pools(self.database, self.conn, provider, clients)
 
+    def holders_of(self, pool: UUID) -> list[tuple[UUID, UUID, int]]:
+        """(user, client, count) of those who have licenses of a pool and do not lose them by this
+        plan already.
+        """
+        return licenses.holders(self.conn, pool, self.step)
+
+    def once_in(self, pool: UUID) -> set[str]:
+        """The keys of people of this partition who had licenses of a pool, and have none now."""
+        return licenses.once_in(self.conn, pool, self.partition)
+
+    def holdings(
+        self, kind: Kind, provider: str, clients: Collection[UUID]
+    ) -> dict[tuple[UUID, str], UUID]:
+        """Pools or subscriptions of clients, by client and reference; retired ones too."""
+        return licenses.holdings(self.database, self.conn, kind, provider, clients)
+
     def special_sites(self, clients: Collection[UUID]) -> dict[tuple[UUID, str], UUID]:
         """The main and holding sites of the clients."""
         c = t.site.c

@@ -10,7 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from syncd.changes import LICENSES, Effect
+from syncd.changes import LICENSES, Effect, LinkState
+from syncd.entities import REFERENCE_OF, Kind
 from syncd.store import bulk
 from syncd.store import tables as t
 from syncd.store.database import Database
@@ -48,8 +49,58 @@ def pools(
     database: Database, conn: Connection, provider: str, clients: Collection[UUID]
 ) -> dict[tuple[UUID, str], UUID]:
     """A provider's pools of clients, by client and SKU."""
-    c = t.license_pool.c
-    query = sa.select(c.client_id, c.sku, c.id).where(c.provider == provider)
+    return _by_reference(database, conn, Kind.LICENSE, provider, clients, retired=False)
+
+
+def holdings(
+    database: Database, conn: Connection, kind: Kind, provider: str, clients: Collection[UUID]
+) -> dict[tuple[UUID, str], UUID]:
+    """A provider's pools or subscriptions of clients, by client and reference; retired ones too."""
+    return _by_reference(database, conn, kind, provider, clients, retired=True)
+
+
+def holders(conn: Connection, pool: UUID, step: int) -> list[tuple[UUID, UUID, int]]:
+    """(user, client, count) of those who have licenses of a pool, but for those from whom a step's
+    plan takes them already.
+    """
+    c, u = t.change.c, t.user.c
+    taking = sa.select(c.entity_id, c.after).where(c.step_id == step, _has(c, TAKING))
+    losing = {
+        user
+        for user, after in conn.execute(taking)
+        if any(one[0] == pool.hex for one in after.get(LICENSES, ()))
+    }
+    sums = _sums().where(t.license_ledger.c.pool_id == pool).subquery()
+    query = sa.select(u.id, u.client_id, sums.c.count).join(sums, sums.c.user_id == u.id)
+    rows = conn.execute(query.order_by(u.id))
+    return [(user, client, int(count)) for user, client, count in rows if user not in losing]
+
+
+def once_in(conn: Connection, pool: UUID, partition: int) -> set[str]:
+    """The keys of a partition's people who had licenses of a pool once, and have none now."""
+    c, link = t.license_ledger.c, t.link.c
+    users = sa.select(c.user_id).where(c.pool_id == pool).group_by(c.user_id)
+    without = users.having(sa.func.sum(c.assigned_delta) == 0)
+    query = sa.select(link.key).where(
+        link.partition_id == partition, link.stream == "people", link.entity_id.in_(without)
+    )
+    query = query.where(link.state == LinkState.ALIVE)
+    return set(conn.execute(query).scalars())
+
+
+def _by_reference(
+    database: Database,
+    conn: Connection,
+    kind: Kind,
+    provider: str,
+    clients: Collection[UUID],
+    *,
+    retired: bool,
+) -> dict[tuple[UUID, str], UUID]:
+    c = t.TABLE_OF[kind].c
+    query = sa.select(c.client_id, c[REFERENCE_OF[kind]], c.id).where(c.provider == provider)
+    if not retired:
+        query = query.where(sa.not_(c.retired))
     return {
         (row[0], row[1]): row[2]
         for chunk in bulk.chunks(list(clients))

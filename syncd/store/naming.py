@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from syncd.changes import LICENSES, OVERRIDES, Action
 from syncd.store import licenses
 from syncd.store import tables as t
-from syncd.store.answers import short_labels
+from syncd.store.answers import holding_label, short_labels
 from syncd.store.database import Database
 
 REFERRING = ("client", "site")
@@ -101,6 +101,8 @@ def _planned_names(
 
 
 def _planned_label(after: dict[str, Any]) -> str:
+    if "provider" in after:
+        return holding_label(after)
     address = after.get("email") or after.get("login")
     name = str(after.get("name", "?"))
     return f"{name} <{address}>" if address else name

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -59,6 +60,14 @@ class StepRow:
     counts: dict[str, Any]
     next_cursor: dict[str, str] | None
     base_cursor: dict[str, str] | None
+
+
+class StoredCursor(NamedTuple):
+    """A cursor, the fingerprint of the configuration that made it, and since when it stands."""
+
+    value: str
+    fingerprint: str
+    updated_at: datetime
 
 
 class Runs(Holds, Partitions):
@@ -165,11 +174,12 @@ class Runs(Holds, Partitions):
         row = conn.execute(query.order_by(c.id).limit(1)).first()
         return (row[0], row[1]) if row else (None, None)
 
-    def cursors(self, conn: Connection, partition: int) -> dict[str, tuple[str, str]]:
-        """Per stream: the cursor and the fingerprint of the configuration that made it."""
+    def cursors(self, conn: Connection, partition: int) -> dict[str, StoredCursor]:
+        """The cursor of each stream that has one."""
         c = t.cursor.c
-        query = sa.select(c.stream, c.value, c.fingerprint).where(c.partition_id == partition)
-        return {row[0]: (row[1], row[2]) for row in conn.execute(query)}
+        query = sa.select(c.stream, c.value, c.fingerprint, c.updated_at)
+        rows = conn.execute(query.where(c.partition_id == partition))
+        return {row[0]: StoredCursor(*row[1:]) for row in rows}
 
     def save_cursors(
         self, conn: Connection, partition: int, values: dict[str, str], fingerprint: str
@@ -177,7 +187,8 @@ class Runs(Holds, Partitions):
         """Commit the cursors with the rows that they cover; equal ones stay as they are."""
         stored, c = self.cursors(conn, partition), t.cursor.c
         for stream, value in values.items():
-            if stored.get(stream) == (value, fingerprint):
+            known = stored.get(stream)
+            if known is not None and (known.value, known.fingerprint) == (value, fingerprint):
                 continue
             conn.execute(sa.delete(t.cursor).where(c.partition_id == partition, c.stream == stream))
             conn.execute(

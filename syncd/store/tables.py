@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from syncd.entities import FIELDS, KEY_FIELDS, Field, Kind
+from syncd.entities import FIELDS, KEY_FIELDS, REFERENCE_OF, Field, Kind
 from syncd.store.types import Id, Moment
 
 metadata = sa.MetaData(
@@ -29,16 +29,18 @@ Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # -- what we keep ----------------------------------------------------------------------------------
 
 
-def _field_column(field: Field) -> sa.Column[Any]:
+def _field_column(kind: Kind, field: Field) -> sa.Column[Any]:
     if field.name == "active":
         return sa.Column("active", sa.Boolean, nullable=False)
+    if kind in REFERENCE_OF and field.name in ("provider", REFERENCE_OF[kind]):
+        return sa.Column(field.name, sa.Text, nullable=False)
     if field.type == "bool":
         return sa.Column(field.name, sa.Boolean)
     return sa.Column(field.name, sa.Text)
 
 
 def _entity_columns(kind: Kind) -> list[sa.Column[Any]]:
-    fields = [_field_column(field) for field in FIELDS[kind].values()]
+    fields = [_field_column(kind, field) for field in FIELDS[kind].values()]
     keys = [sa.Column(f"key_{name}", sa.Text) for name in KEY_FIELDS[kind]]
     return [
         *fields,
@@ -94,8 +96,6 @@ user = sa.Table(
 )
 _key_indexes(user, Kind.USER)
 
-TABLE_OF: dict[Kind, sa.Table] = {Kind.CLIENT: client, Kind.SITE: site, Kind.USER: user}
-
 identity = sa.Table(
     "identity",
     metadata,
@@ -106,19 +106,15 @@ identity = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Licenses: a spreadsheet says who has which; what was bought is told by providers alone.
+# Licenses: providers tell what was bought, and each person's record who has which.
 
 license_pool = sa.Table(
     "license_pool",
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False),
-    sa.Column("provider", sa.Text, nullable=False),
-    sa.Column("sku", sa.Text, nullable=False),
-    sa.Column("name", sa.Text),
-    sa.Column("bought", sa.Numeric),
-    sa.Column("assigned", sa.Numeric),
-    sa.Column("flags", sa.JSON),
+    *_entity_columns(Kind.LICENSE),
+    sa.Column("assigned", sa.Numeric),  # what the ledger comes to
     sa.UniqueConstraint("client_id", "provider", "sku"),
 )
 
@@ -127,12 +123,17 @@ subscription = sa.Table(
     metadata,
     sa.Column("id", Id, primary_key=True),
     sa.Column("client_id", Id, sa.ForeignKey("client.id"), nullable=False),
-    sa.Column("provider", sa.Text, nullable=False),
-    sa.Column("reference", sa.Text, nullable=False),
-    sa.Column("pool_id", Id, sa.ForeignKey("license_pool.id")),
-    sa.Column("details", sa.JSON, nullable=False),
+    *_entity_columns(Kind.SUBSCRIPTION),
     sa.UniqueConstraint("client_id", "provider", "reference"),
 )
+
+TABLE_OF: dict[Kind, sa.Table] = {
+    Kind.CLIENT: client,
+    Kind.SITE: site,
+    Kind.USER: user,
+    Kind.LICENSE: license_pool,
+    Kind.SUBSCRIPTION: subscription,
+}
 
 license_ledger = sa.Table(
     "license_ledger",

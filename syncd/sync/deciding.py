@@ -61,7 +61,7 @@ def _refuse_outdated(engine: Engine, hold: HoldRow) -> None:
         retiring.refuse_outdated(engine, hold, step)
         return
     rules = engine.rules(hold.connection)
-    cursors = engine.database.query(
+    cursors, _ = engine.database.query(
         lambda conn: engine.cursors(conn, hold.connection, rules, hold.partition)
     )
     edited = step.mapping_version != engine.meaning(rules).hex()

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def _ask_provider(engine: Engine, name: str, _partition: int) -> Reader:
         return made
 
 
+CURSOR_LASTS = timedelta(days=1)
+"""For so long a cursor from which nothing came is left alone: the shortest-lived ones, of a week,
+are renewed in time, and a read that brings nothing writes nothing.
+"""
+
+
 @dataclass(slots=True)
 class Engine:
     """What runs need. `stop`: set it, and every step stops at its next page or batch."""
@@ -104,7 +111,8 @@ class Engine:
             raise chosen.explain(error, found.Config) from None
         settings = self.settings
         kept = vault(self.database, settings, name)
-        return found(config, Context(name, settings.folder, settings.network, kept))
+        groups = self.rules(name).mapping.user.groups
+        return found(config, Context(name, settings.folder, settings.network, kept, groups))
 
     def rules(self, name: str) -> Rules:
         """The compiled mapping of a connection; ConfigError says what to repair."""
@@ -135,15 +143,25 @@ class Engine:
         cursor, for what did not change since then may mean something else now.
         """
         chosen: ConnectionSettings = self.settings.connection(name)
-        made_with = [chosen.connector, chosen.config, self.meaning(rules).hex()]
+        fields = base.find(chosen.connector).Config.model_fields
+        secret = {name for name, one in fields.items() if "SecretStr" in str(one.annotation)}
+        config = {key: value for key, value in chosen.config.items() if key not in secret}
+        made_with = [chosen.connector, config, self.meaning(rules).hex()]
         text = json.dumps(made_with, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    def cursors(self, conn: Transaction, name: str, rules: Rules, partition: int) -> dict[str, str]:
-        """Per stream, the place from which the partition can be read on."""
+    def cursors(
+        self, conn: Transaction, name: str, rules: Rules, partition: int
+    ) -> tuple[dict[str, str], frozenset[str]]:
+        """Per stream, the place from which the partition can be read on; and of which streams that
+        is so old that it had better be replaced by a new one, whatever comes.
+        """
         fingerprint = self.fingerprint(name, rules)
         stored = self.runs.cursors(conn, partition)
-        return {stream: value for stream, (value, made) in stored.items() if made == fingerprint}
+        good = {name: one for name, one in stored.items() if one.fingerprint == fingerprint}
+        old = self.database.now(conn) - CURSOR_LASTS
+        aged = frozenset(name for name, one in good.items() if one.updated_at < old)
+        return {name: one.value for name, one in good.items()}, aged
 
     def meaning(self, rules: Rules) -> bytes:
         """Of all that decides what an item means: the mapping and whose values stand."""

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncd import keys as key_rules
-from syncd.changes import Action, Change, Decisions
+from syncd.changes import Action, Change, Decisions, LinkState
 from syncd.connectors.base import Stream
 from syncd.entities import KEY_FIELDS
 from syncd.errors import MappingFailed
 from syncd.failpoints import reach
 from syncd.mapping import guard
 from syncd.mapping.clocks import running
+from syncd.mapping.contributions import MEMBERSHIPS
 from syncd.mapping.items import Item
+from syncd.mapping.memberships import forget
 from syncd.store.database import Transaction
 from syncd.store.hashes import missing
 from syncd.sync.repeats import resolve_repeats
-from syncd.sync.settling import Turns, absence_tells, resolve_conflicts
+from syncd.sync.settling import SWEPT_AT_ONCE, Turns, absence_tells, resolve_conflicts
 from syncd.sync.step import PAGE_OF_CHANGES, PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
 
 
@@ -78,7 +80,27 @@ def plan_changed(step: Step, stream: Stream, waiting: Waiting, has_quarantine: b
     reach("read.changed.stored")
 
 
+def plan_those_again(step: Step, stream: Stream, has_quarantine: bool) -> None:
+    """Plan the stored items of people of whom something else than their record changed, where this
+    read did not bring them anew.
+    """
+    again = step.context.again if stream.name == "people" else set()
+    with step.facts.open():
+        if again and absence_tells(step, stream):
+            again -= {*missing(sorted(again), step.draft.seen(step.facts.conn, stream.name))}
+    while again:
+        keys = sorted(again)[: step.batch]
+        again.difference_update(keys)
+        waiting = Waiting()
+        with step.facts.open():
+            raws = step.facts.raws(stream.name, keys)
+        for item in step.items([*raws.items()]):
+            waiting.add(PAGE_OF_SETTLING, item)
+        plan_changed(step, stream, waiting, has_quarantine)
+
+
 def _remember_misfits(step: Step, stream: Stream, waiting: Waiting, out: Decisions) -> None:
+    step.context.again.difference_update(waiting.pages if stream.name == "people" else ())
     linked = {link.key for link in out.links if link.stream == stream.name}
     for item in waiting.items:
         if item.key not in linked:
@@ -117,6 +139,8 @@ def refuse_broken_mapping(step: Step, stream: Stream, done: int) -> None:
 
 def plan_the_rest(step: Step, stream: Stream) -> None:
     """Plan the newcomers of a stream, and what was in quarantine and did not come again."""
+    if stream.name == MEMBERSHIPS:
+        _forget_former_members(step, stream)
     keep = resolve_repeats(step, stream)
     step.facts.turns = Turns(step, stream)  # until the next stream is at this point
     _plan_quarantined(step, stream)
@@ -134,6 +158,22 @@ def plan_the_rest(step: Step, stream: Stream) -> None:
         step.report(Progress("plan", stream.name, done, None))
     refuse_broken_mapping(step, stream, step.counts[f"read {stream.name}"])
     resolve_conflicts(step, stream)
+
+
+def _forget_former_members(step: Step, stream: Stream) -> None:
+    """Whoever this read does not mention any more is in no group, and known to be so before people
+    are planned.
+    """
+    after = ""
+    with step.facts.open():
+        seen = step.draft.seen(step.facts.conn, stream.name)
+    while True:
+        with step.facts.open():
+            keys = step.facts.living(stream.name, (LinkState.ALIVE,), after, SWEPT_AT_ONCE)
+        if not keys:
+            return
+        forget(step.context, missing(keys, seen))
+        after = keys[-1]
 
 
 def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]]) -> None:
@@ -160,7 +200,13 @@ def _plan_quarantined(step: Step, stream: Stream) -> None:
     tells, covers = absence_tells(step, stream), step.connector.coverage(stream)
     for page in pages:
         absent = missing(list(page), seen)
-        gone = {key for key in absent if tells and (covers is None or covers(key, page[key]))}
+        gone = {
+            key
+            for key in absent
+            if tells
+            and not key.startswith(step.reads[stream.name].left_out)
+            and (covers is None or covers(key, page[key]))
+        }
         rest = [(key, raw) for key in absent if key not in gone and (raw := page[key]) is not None]
         decisions = Decisions()
         if rest:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from syncd.changes import Decisions, LinkState, Quarantined
-from syncd.connectors.base import Page, RawItem, Repeats, Stream
+from syncd.connectors.base import LeftOut, Page, RawItem, Repeats, Stream
 from syncd.errors import AccessLost, PermissionDenied
 from syncd.failpoints import reach
 from syncd.log import redact_text
@@ -25,7 +25,13 @@ from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction
-from syncd.sync.planning import Waiting, plan_changed, plan_the_rest, refuse_broken_mapping
+from syncd.sync.planning import (
+    Waiting,
+    plan_changed,
+    plan_the_rest,
+    plan_those_again,
+    refuse_broken_mapping,
+)
 from syncd.sync.settling import sweepable
 from syncd.sync.step import Progress, Step
 from syncd.text import all_usable_keys, usable_key
@@ -66,9 +72,27 @@ def _leave_out(step: Step, stream: Stream, denied: PermissionDenied | AccessLost
     broken, step.broken_off = step.broken_off, None
     if broken is None or broken.pages or not step.ended:
         raise denied
-    step.denied.append(denied)
+    if not step.counts[f"read {stream.name}"]:
+        del step.counts[f"read {stream.name}"]  # that nobody was there is more than is known
     step.counts[NOT_READ] += 1
-    step.tell([f"{stream.name} not read, and left as they are: {redact_text(str(denied))}"])
+    _tell_denied(step, f"{stream.name} not read, and left as they are", denied)
+
+
+def _tell_denied(step: Step, what: str, denied: PermissionDenied | AccessLost) -> None:
+    """Why something may not be read; once, where it is one reason for several streams."""
+    why = redact_text(str(denied))
+    known = {str(one) for one in step.denied}
+    told = "for the same reason" if str(denied) in known else why
+    step.denied.append(denied)
+    where = f"{step.partition.name}: " if step.partition.key else ""
+    step.tell([f"{where}{what}: {told}"])
+
+
+def _leave_part_out(step: Step, stream: Stream, left_out: LeftOut) -> None:
+    """Go on with a stream of which a part may not be read: nothing of that part changes."""
+    keys, why = left_out
+    step.reads[stream.name].left_out += (keys,)
+    _tell_denied(step, f"{stream.name} read in part, the rest left as it is", why)
 
 
 def can_resume(step: Step) -> bool:
@@ -96,6 +120,8 @@ class Reading:
     """How many items these held."""
     resume: str | None = None
     """What the last of them said of where to go on."""
+    is_news: bool = False
+    """Whether any of them held anything."""
 
 
 def read_stream(step: Step, stream: Stream) -> None:
@@ -112,14 +138,23 @@ def read_stream(step: Step, stream: Stream) -> None:
         reading.resume = page.resume if stream.resumable else None
         if (told := len(page.items) + len(page.rejects)) or cursor is None:
             step.counts[f"read {stream.name}"] += told  # that nothing changed is nothing to say
+        if page.left_out:
+            _leave_part_out(step, stream, page.left_out)
         step.tell(page.notices)
-        if page.cursor is not None:
+        reading.is_news = reading.is_news or told > 0 or bool(page.tombstones)
+        if page.cursor is not None and (reading.is_news or _is_due(step, stream, cursor)):
             step.next_cursors[stream.name] = page.cursor
         step.report(Progress("read", stream.name, reading.done, page.total))
         step.broken_off = reading
     step.broken_off = None
     plan_changed(step, stream, reading.waiting, reading.has_quarantine)
+    plan_those_again(step, stream, reading.has_quarantine)
     refuse_broken_mapping(step, stream, reading.done)
+
+
+def _is_due(step: Step, stream: Stream, cursor: str | None) -> bool:
+    """Whether a new cursor is wanted although nothing came."""
+    return cursor is None or stream.name in step.aged
 
 
 def _begin(step: Step, stream: Stream, cursor: str | None) -> Reading:

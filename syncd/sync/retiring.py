@@ -15,9 +15,10 @@ from syncd.connectors.base import Connector
 from syncd.errors import UsageError
 from syncd.mapping.active import RETIRED as REASON
 from syncd.mapping.fields import Rules, compile_mapping
-from syncd.mapping.gone import KINDS, plan_gone
+from syncd.mapping.gone import plan_gone
 from syncd.mapping.page import Page
 from syncd.mapping.rules import Mapping
+from syncd.mapping.words import KINDS
 from syncd.store.database import Transaction
 from syncd.store.holds import HoldRow
 from syncd.store.partitions import RETIRED, PartitionRow

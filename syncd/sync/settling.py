@@ -190,6 +190,8 @@ class Turns:
 
 def only_covered(step: Step, stream: Stream, gone: list[str]) -> list[str]:
     """Those of the keys which the read would have shown. Ask while facts are open."""
+    unseen = step.reads[stream.name].left_out
+    gone = [key for key in gone if not key.startswith(unseen)] if unseen else gone
     covers = step.connector.coverage(stream) if gone else None
     if covers is None:
         return gone

@@ -19,6 +19,7 @@ from syncd.changes import (
 )
 from syncd.connectors.base import Covers, Deletes, Page, Partition, Stream
 from syncd.errors import Cancelled, Interrupted, ProviderError
+from syncd.health import Trouble
 from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Context
 from syncd.mapping.planner import Planner
@@ -67,6 +68,8 @@ class Reader(Protocol):
 
     def doubts(self) -> Sequence[Overrun]: ...
 
+    def health(self, partition: Partition, /) -> Sequence[Trouble] | None: ...
+
     def deletes(self, stream: Stream, /) -> Deletes: ...
 
     def read(
@@ -94,6 +97,8 @@ class StreamRead:
     """Where a key may not repeat: hashes of keys that came without any item."""
     ticked: set[str] = field(default_factory=set)
     """Keys of leavers that this read said something of: their clocks were looked at."""
+    left_out: tuple[str, ...] = ()
+    """What the keys begin with of items that may not be read."""
     misfits: array[int] = field(default_factory=lambda: array("q"))
     """Flat: page, hash of key and of bytes of linked items that could not be planned. Without them
     two items of one key, of which one is set aside and one settled, look equal.
@@ -127,6 +132,8 @@ class Step:
     proves: bool = True
     """Whether the read says anything about who is absent, and how long records have been leaving.
     """
+    aged: frozenset[str] = frozenset()
+    """Streams whose cursor is to be replaced even if nothing comes."""
     counts: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
     next_cursors: dict[str, str] = field(default_factory=dict)

@@ -14,7 +14,9 @@ from uuid import UUID
 from syncd import keys
 from syncd.changes import NOBODY
 from syncd.entities import Kind
-from syncd.mapping.fields import Mapped, RecordRejected, Rules
+from syncd.mapping.casts import RecordRejected
+from syncd.mapping.fields import Rules
+from syncd.mapping.mapped import Mapped
 from syncd.mapping.suggest import Index, Sought, Suggestion, told
 from syncd.mapping.words import UNLINKED, VOID
 from syncd.records import Location, Person, Reject

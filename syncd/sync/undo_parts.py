@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from syncd.changes import LICENSES, Action, Change
-from syncd.entities import CUSTOM, FIELDS, Kind
+from syncd.entities import CUSTOM, FIELDS, HOLDINGS, Kind
 from syncd.errors import UsageError
 from syncd.mapping.casts import custom_field
 from syncd.mapping.names import ALIASES, suggestion
@@ -21,8 +21,8 @@ from syncd.sync.engine import Engine
 from syncd.sync.inverting import PLACES, chosen
 
 PAGE = 2000
-ORDER = (Kind.USER, Kind.SITE, Kind.CLIENT)
-"""Users go before their sites, sites before their clients: nothing retires from under others."""
+ORDER = (Kind.USER, *HOLDINGS, Kind.SITE, Kind.CLIENT)
+"""Users go before their licenses and sites, and clients last: nothing retires from under others."""
 _TOLD = 5
 """So many names of users are told where a part holds nothing."""
 
@@ -36,7 +36,7 @@ def _field(name: str) -> set[str]:
     if name.startswith(CUSTOM) and custom_field(name) is not None:
         return {name}
     known = {field for kind in Kind for field in FIELDS[kind]} | PLACES | {LICENSES}
-    meant = {ALIASES[kind].get(name, name) for kind in Kind} & known
+    meant = {ALIASES.get(kind, {}).get(name, name) for kind in Kind} & known
     if not meant:
         words = known.union(*ALIASES.values())
         raise UsageError(f'there is no field "{name}"{suggestion(name, words)}')

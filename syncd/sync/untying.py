@@ -56,7 +56,7 @@ class Untying:
                 others = said.get(entity.id, [])
                 given = self._identities(entity.id, others)
                 diff = self._values(key, entity, others)
-                self._licenses(entity, others).add_to(diff)
+                self._licenses(key, entity, others).add_to(diff)
                 found[key] = Untied(diff, given)
         return found
 
@@ -91,14 +91,25 @@ class Untying:
             if name not in changed and name not in entity.overrides and entity.owner(name) == mine
         }
 
-    def _licenses(self, entity: Entity, others: Sequence[Contribution]) -> Shift:
+    def _licenses(self, key: str, entity: Entity, others: Sequence[Contribution]) -> Shift:
         """Those that this connection gave to a user go, but for those that another record of it
         says.
         """
         if self.kind is not Kind.USER or entity.client is None:
             return NOTHING
         user = Known(entity, others, ClientRef(entity.client, ""))
-        return shifts(self.step.context, [user], otherwise=set()).get(entity.id, NOTHING)
+        withdrawn = self._providers(key)
+        return shifts(self.step.context, [user], withdrawn).get(entity.id, NOTHING)
+
+    def _providers(self, key: str) -> set[str]:
+        """Of whose licenses the record may tell."""
+        mine = self.step.connection
+        speaker = self.step.context.speakers(mine)
+        parse = speaker.parse.get(self.stream) if speaker else None
+        raws = self.step.facts.raws(self.stream, [key]).values() if parse else ()
+        said = [record for raw in raws for record in parse(raw)] if parse else []
+        named = {one.license_provider for one in said if isinstance(one, Person)}
+        return {mine, *(provider for provider in named if provider)}
 
     def _identities(self, user: UUID, others: Sequence[Contribution]) -> list[list[str]]:
         """Those that this connection gave to a user, without those that another record of it says:

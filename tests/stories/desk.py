@@ -26,7 +26,7 @@ Row = Mapping[str, object]
 CSV = {"combined": "people.csv", "contents": "full", "key": "Staff no"}
 HEADINGS = ("Staff no", "Name", "E-mail", "Client")
 
-ENTITIES = (t.client, t.site, t.user, t.identity)
+ENTITIES = (t.client, t.site, t.user, t.identity, t.license_pool, t.subscription)
 LASTING = (*ENTITIES, t.link, t.item, t.license_ledger, t.cursor, t.quarantine)
 """Everything that is not the record of what was asked, planned and decided."""
 

@@ -1,4 +1,4 @@
-"""Licenses of a desk for stories: no connector brings any yet, so they are put into the tables."""
+"""Licenses of a desk for stories: put into the tables, as if a provider had told of them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ def pool(desk: Desk, sku: str, client: str = "Acme", *, assigned: int = 0) -> UU
                 provider="csp",
                 sku=sku,
                 name=f"{sku} plan",
-                bought=100,
+                bought="100",
                 assigned=assigned,
+                active=True,
+                provenance={"*": "csp"},
+                retired=False,
             )
         )
     return made

@@ -35,7 +35,8 @@ def offices(desk: Desk, source: Source) -> Desk:
 
 
 def subscribe(desk: Desk, client: str, reference: str) -> None:
-    row = {"id": new_id(), "client_id": desk.client(client), "provider": "csp", "details": {}}
+    row = {"id": new_id(), "client_id": desk.client(client), "provider": "csp"}
+    row |= {"active": True, "provenance": {"*": "csp"}, "retired": False}
     with desk.database.engine.begin() as conn:
         conn.execute(sa.insert(t.subscription).values(**row, reference=reference))
 

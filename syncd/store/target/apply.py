@@ -69,6 +69,7 @@ class Target:
         broken |= check.overheard(changes, spoken_of)
         broken |= self._overtaken(conn, changes, page.body)
         broken |= words.overtaken(self.database, conn, self.partition, changes)
+        broken |= licenses.made_meanwhile(self.database, conn, page.body.creations)
         stale = self._stale(changes, broken, facts)
         page.body.without(stale)
         self._load_doubtful(conn, page, changes)
@@ -82,8 +83,8 @@ class Target:
         self._entities(conn, changes, stored, stale, identified)
         merging.write(self.database, conn, self.step, page.first_seq, changes, stale)
         done = [change for at, change in enumerate(changes) if at not in stale]
-        born_with = page.body.licenses
-        licenses.write(self.database, conn, self.step, self.connection, done, born_with)
+        booking = licenses.Booking(self.database, conn, self.step, self.connection, stored)
+        booking.write(done, page.body)
         reach("apply.batch.entities")
         records = Records(self.database, conn, self.step, self.partition)
         records.write_links(_unsettled(page.body.links, shortened, spoken_of | edited), stale)

@@ -5,7 +5,6 @@ that what was true at any time stays to be read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -26,38 +25,33 @@ def carry_user(database: Database, conn: Connection, step: int, one: UUID, into:
 
 def carry_client(
     database: Database, conn: Connection, step: int, one: UUID, into: UUID
-) -> tuple[list[str], list[list[str | None]]]:
-    """A client's pools go to another. Where that has the same, the pool stays and what is in it
-    goes. The pools that went; the subscriptions, each with the pool that it had.
+) -> tuple[list[str], list[str]]:
+    """A client's pools and subscriptions go to another. Where that has the same pool, what is
+    assigned from it goes there, and what was bought stays where it was: two tenants' counts are
+    never added up. The pools, and the subscriptions, that went.
     """
     theirs = {(row.provider, row.sku): row.id for row in _pools(conn, into)}
     moved: list[str] = []
-    same: dict[UUID, UUID] = {}
     for row in _pools(conn, one):
         if twin := theirs.get((row.provider, row.sku)):
-            same[row.id] = twin
+            entries = _balance(conn, t.license_ledger.c.pool_id == row.id)
+            taken = [entry.taken_back() for entry in entries]
+            book(database, conn, step, [*taken, *(entry._replace(pool=twin) for entry in entries)])
         else:
             moved.append(row.id.hex)
             _set(conn, t.license_pool, row.id, client_id=into)
-    for pool, twin in same.items():
-        entries = _balance(conn, t.license_ledger.c.pool_id == pool)
-        taken = [entry.taken_back() for entry in entries]
-        book(database, conn, step, [*taken, *(entry._replace(pool=twin) for entry in entries)])
-    return moved, _carry_subscriptions(conn, one, into, same)
+    return moved, _carry_subscriptions(conn, one, into)
 
 
-def _carry_subscriptions(
-    conn: Connection, one: UUID, into: UUID, same: dict[UUID, UUID]
-) -> list[list[str | None]]:
-    """`same`: the pools that take the place of others. What both clients have stays where it is."""
+def _carry_subscriptions(conn: Connection, one: UUID, into: UUID) -> list[str]:
+    """What both clients have stays where it is."""
     theirs = {(row.provider, row.reference) for row in _subscriptions(conn, into)}
-    moved: list[list[str | None]] = []
-    for row in _subscriptions(conn, one):
-        if (row.provider, row.reference) not in theirs:
-            moved.append([row.id.hex, row.pool_id.hex if row.pool_id else None])
-            pool = same.get(row.pool_id, row.pool_id)
-            _set(conn, t.subscription, row.id, client_id=into, pool_id=pool)
-    return moved
+    moved = [
+        row for row in _subscriptions(conn, one) if (row.provider, row.reference) not in theirs
+    ]
+    for row in moved:
+        _set(conn, t.subscription, row.id, client_id=into)
+    return [row.id.hex for row in moved]
 
 
 def give_back(
@@ -68,19 +62,17 @@ def give_back(
     one: UUID,
     into: UUID,
     pools: Sequence[str],
-    subscriptions: Sequence[Sequence[str | None]],
+    subscriptions: Sequence[str],
 ) -> None:
     """Take back what the step `merge` carried from the user or client `one` to another, as far as
     that still has it: what was released since, or what its provider took, comes back to nobody.
     """
-    mine = {row.id.hex for row in _pools(conn, into)}
-    for pool in mine.intersection(pools):
-        _set(conn, t.license_pool, UUID(hex=pool), client_id=one)
-    mine = {row.id.hex for row in _subscriptions(conn, into)}
-    for subscription, old in subscriptions:
-        if subscription in mine:
-            pool_id = UUID(hex=old) if old else None
-            _set(conn, t.subscription, UUID(hex=subscription), client_id=one, pool_id=pool_id)
+    for table, rows, went in (
+        (t.license_pool, _pools(conn, into), pools),
+        (t.subscription, _subscriptions(conn, into), subscriptions),
+    ):
+        for back in {row.id.hex for row in rows}.intersection(went):
+            _set(conn, table, UUID(hex=back), client_id=one)
     book(database, conn, step, list(_way_back(conn, merge, one, into)))
 
 
@@ -97,10 +89,7 @@ def _way_back(conn: Connection, merge: int, one: UUID, into: UUID) -> Iterator[E
         user = into if entry.user == one else entry.user
         held = here.get((pool, user)) if pool else None
         if pool and held:
-            bought = max(Decimal(0), min(-entry.bought, held.bought))
-            back = entry._replace(
-                bought=bought, assigned=max(0, min(-entry.assigned, held.assigned))
-            )
+            back = entry._replace(assigned=max(0, min(-entry.assigned, held.assigned)))
             yield back
             yield back._replace(pool=pool, user=user).taken_back()
 
@@ -120,14 +109,11 @@ def _set(conn: Connection, table: sa.Table, one: UUID | None, **values: Any) -> 
 
 
 def _balance(conn: Connection, where: sa.ColumnElement[bool]) -> list[Entry]:
-    """What rows of the ledger come to, by pool and user; nothing where that is nothing."""
+    """What is assigned by rows of the ledger, by pool and user; nothing where that is nothing."""
     c = t.license_ledger.c
     query = (
-        sa.select(c.pool_id, c.user_id, sa.func.sum(c.bought_delta), sa.func.sum(c.assigned_delta))
+        sa.select(c.pool_id, c.user_id, sa.func.sum(c.assigned_delta))
         .where(where)
         .group_by(c.pool_id, c.user_id)
     )
-    found = [
-        Entry(row[0], row[1], Decimal(row[2] or 0), int(row[3] or 0)) for row in conn.execute(query)
-    ]
-    return [entry for entry in found if entry.bought or entry.assigned]
+    return [Entry(row[0], row[1], int(row[2])) for row in conn.execute(query) if row[2]]

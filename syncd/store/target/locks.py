@@ -55,8 +55,10 @@ def lock_clients(database: Database, conn: Connection, clients: Collection[int])
 def _of_links(database: Database, conn: Connection, links: Sequence[LinkWrite]) -> set[int]:
     """The clients of what records are tied to: another source may decide by what these say."""
     clients = {one.entity.int for one in links if one.entity and one.kind == Kind.CLIENT}
-    for kind, table in ((Kind.USER, t.user), (Kind.SITE, t.site)):
-        c = table.c
+    for kind in Kind:
+        if kind is Kind.CLIENT:
+            continue
+        c = t.TABLE_OF[kind].c
         ids = {one.entity for one in links if one.entity and one.kind == kind}
         for chunk in bulk.chunks(list(ids)):
             query = sa.select(c.client_id).where(database.among(c.id, chunk)).distinct()

@@ -39,7 +39,7 @@ class Carried:
     decisions: list[list[Any]] = field(default_factory=list)
     """[partition, stream, key] of records that a person wants to be linked to it."""
     pools: list[str] = field(default_factory=list)
-    subscriptions: list[list[str | None]] = field(default_factory=list)
+    subscriptions: list[str] = field(default_factory=list)
     """[subscription, the pool that it had]."""
 
 

@@ -11,13 +11,14 @@ from uuid import UUID
 
 from syncd import keys
 from syncd.changes import OVERRIDES, OWNERS, SPECIAL, UNDO, Action, Change, in_force
-from syncd.entities import CUSTOM, FIELDS, KEY_FIELDS, Entity, Kind
+from syncd.entities import CUSTOM, FIELDS, HOLDINGS, KEY_FIELDS, Entity, Kind
 from syncd.store.bulk import json_text
 
 _REFERENCES: dict[Kind, tuple[str, ...]] = {
     Kind.CLIENT: (),
     Kind.SITE: ("client_id", "role"),
     Kind.USER: ("client_id", "site_id"),
+    **dict.fromkeys(HOLDINGS, ("client_id",)),
 }
 _KEY = "key_"
 _TAIL = ("custom", "provenance", "overrides", "retired")
@@ -73,6 +74,8 @@ def is_plain(change: Change) -> bool:
     """Whether a change of a stored entity does nothing but set fields of it, as far as is known."""
     if change.base is None or change.rule == UNDO or change.action is Action.DECIDE:
         return False
+    if change.kind is Kind.LICENSE and "bought" in change.after:
+        return False  # the ledger has to tell of it
     return _BESIDES.isdisjoint(change.after) and _BESIDES.isdisjoint(change.before)
 
 
@@ -160,6 +163,8 @@ def _row(
         row += (client, site)
     elif kind is Kind.SITE:
         row += (client, values.get("role"))
+    elif kind is not Kind.CLIENT:
+        row.append(client)
     row += map(values.get, _FIELD_NAMES[kind])
     found = keys.keys(kind, values) if known is None else known
     row += map(found.get, KEY_FIELDS[kind])
