@@ -9,7 +9,10 @@ import pytest
 
 from syncd.connectors import base
 from syncd.connectors.csv_files import Csv
+from syncd.sync import walking
+from tests.fakes.microsoft.world import MicrosoftWorld
 from tests.stories.desk import Desk
+from tests.stories.microsoft import CONNECTORS, OneTenant, Partner
 from tests.stories.source import Source
 
 
@@ -42,3 +45,28 @@ def sources(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> dict[str, Source]:
     (desk.folder / "connections" / "people.toml").unlink()
     desk.reload()
     return made
+
+
+@pytest.fixture
+def microsoft(monkeypatch: pytest.MonkeyPatch) -> Iterator[MicrosoftWorld]:
+    """A miniature Microsoft, for which nobody waits."""
+    monkeypatch.setattr(base, "find", CONNECTORS.__getitem__)
+    monkeypatch.setattr(walking.time, "sleep", lambda _seconds: None)
+    with MicrosoftWorld().serving() as world:
+        yield world
+
+
+@pytest.fixture
+def tenant(desk: Desk, microsoft: MicrosoftWorld) -> OneTenant:
+    """A desk that reads one tenant with three people in it, of whom one is a guest."""
+    for name in ("Maya Okafor", "Bob Builder"):
+        office = "Bristol" if name < "C" else None
+        microsoft.directory.home.add(name, officeLocation=office)
+    microsoft.directory.home.guest("Gail Guest")
+    return OneTenant(desk, microsoft)
+
+
+@pytest.fixture
+def partner(desk: Desk, microsoft: MicrosoftWorld) -> Partner:
+    """A desk that reads the customers of a partner, who has none yet."""
+    return Partner(desk, microsoft)

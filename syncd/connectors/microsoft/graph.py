@@ -23,6 +23,10 @@ _EXPIRED = frozenset({"syncStateNotFound", "resyncRequired", "syncStateInvalid"}
 _DEEPEST = 8
 
 
+class NotThere(BadResponse):
+    """The tenant is there, and has no such object."""
+
+
 class GraphPage(NamedTuple):
     """One page of a collection: its items as they stand there, where the next page is, and where a
     later delta goes on.
@@ -94,7 +98,9 @@ def explain(answer: Answer) -> ProviderError | None:
         )
         denied.condition = "role_missing"
         return denied
-    if answer.status == 404 and "Request_ResourceNotFound" not in codes:
+    if answer.status == 404 and "Request_ResourceNotFound" in codes:
+        return NotThere(f"{answer.host} does not have what was asked for {shown}")
+    if answer.status == 404:
         return AccessLost(f"{answer.host} does not know this tenant {shown}")
     return None
 

@@ -14,11 +14,13 @@ import msgspec
 
 from syncd.connectors.base import RawItem
 from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
-from syncd.records import Identity, Person, Reject, Tombstone
+from syncd.records import Identity, Membership, Person, Reject, Tombstone
 from syncd.text import clean
 
 TENANT = "#tenant"
 """The member of an item that holds the id of its tenant: the issuer's, and the client's key."""
+PROVIDER = "microsoft"
+"""Whose licenses these are, whichever connection tells of them."""
 _ISSUER = "https://login.microsoftonline.com/{tenant}/v2.0"
 _INITIAL = ".onmicrosoft.com"
 
@@ -127,6 +129,34 @@ _UNORDERED: tuple[tuple[str, Callable[[list[Any]], list[Any]]], ...] = (
 )
 
 
+def membership_items(members: Mapping[str, set[str]]) -> list[RawItem]:
+    """Who is in which groups, by the person's id."""
+    return [
+        RawItem(key, in_order({"id": key, "groups": sorted(names)}))
+        for key, names in members.items()
+    ]
+
+
+class _Member(msgspec.Struct):
+    id: str
+    groups: list[str]
+
+
+_member = msgspec.json.Decoder(_Member)
+
+
+def parse_membership(raw: bytes) -> Sequence[Membership | Reject]:
+    """The groups of one person."""
+    try:
+        told = _member.decode(raw)
+    except UNREADABLE:
+        return [Reject(None, "bad_value", "it is no list of groups")]
+    if not told.id:
+        return [Reject(None, "missing_key", "it has no id", ("id",))]
+    values = {"key": told.id, "groups": tuple(told.groups), "custom": {}, "extra": {}}
+    return [Membership.unchecked(values)]
+
+
 def merge(stored: bytes, sent: bytes) -> bytes:
     """The whole user, of the stored item and of what changed: what was not sent is as it was, and
     what is null is not there any more.
@@ -183,6 +213,7 @@ def _values(user: _User) -> dict[str, Any]:
     found["extra"] = _extra(user, aliases)
     if user.assignedLicenses is not None:
         found["licenses"] = tuple(sorted({one.skuId.lower() for one in user.assignedLicenses}))
+        found["license_provider"] = PROVIDER
     if user.tenant:
         found["identities"] = (Identity(_issuer(user.tenant), user.id),)
     return found

@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -29,7 +29,10 @@ _NOT_DONE = b"<!doctype html><title>syncd</title><p>That did not work; the termi
 
 def by_person(signing: SignIn, tenant: str, scope: str, asking: Asking) -> dict[str, str]:
     """What to keep of a person who signs in to their own tenant."""
-    how = _by_code if asking.manner is Manner.CODE else _by_browser
+    by_code = asking.manner is Manner.CODE
+    how = _by_code if by_code else _by_browser
+    if by_code:  # nobody proves to be the application with a code that is typed elsewhere
+        signing = replace(signing, proof=None)
     found = signing.ask(tenant, lambda made: how(made, scope, asking))
     return {REFRESH: _refresh_of(found)}
 

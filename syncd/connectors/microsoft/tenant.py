@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from syncd.connectors.base import Page, RawItem
 from syncd.connectors.http.client import Api
-from syncd.connectors.microsoft import graph, people
+from syncd.connectors.microsoft import graph, licensing, people
 from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
 from syncd.errors import BadResponse, CursorExpired
 from syncd.records import Location, Organization, Reject
@@ -22,12 +25,36 @@ ORGANIZATION = (
 )
 
 
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_USER = "#microsoft.graph.user"
+_MEMBERS = 2000
+"""So many memberships are a page."""
+
+
+class _Object(msgspec.Struct):
+    id: str
+    kind: str | None = msgspec.field(name="@odata.type", default=None)
+
+
+_decode_object = msgspec.json.Decoder(_Object).decode
+
+
+def _object(api: Api, raw: msgspec.Raw) -> _Object:
+    """A list of members of which one cannot be read is not whole."""
+    try:
+        return _decode_object(raw)
+    except UNREADABLE:
+        raise BadResponse(f"{api.endpoint.host} lists a member that cannot be read") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One tenant, by its id, and the Graph that tells of it."""
 
     api: Api
     key: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of products, by SKU."""
 
     def organization(self) -> dict[str, Any]:
         """The tenant itself; BadResponse where Graph tells of another one."""
@@ -36,6 +63,52 @@ class Tenant:
             raise BadResponse(f"{self.api.endpoint.host} does not tell of one organization")
         told: dict[str, Any] = found[0]
         return told
+
+    def licenses(self) -> Iterator[Page]:
+        """All products that the tenant has licenses of."""
+        for one in graph.pages(self.api, "subscribedSkus"):
+            items, rejects = licensing.license_items(one.items, self.key, self.names)
+            yield Page(items, rejects=rejects)
+
+    def subscriptions(self) -> Iterator[Page]:
+        """All that was subscribed to, from whomever."""
+        for one in graph.pages(self.api, "directory/subscriptions"):
+            items, rejects = licensing.directory_items(one.items, self.key, self.names)
+            yield Page(items, rejects=rejects)
+
+    def memberships(self, groups: Sequence[str]) -> Iterator[Page]:
+        """Who is in these groups, by name or id; a group that is not there has no members."""
+        members: dict[str, set[str]] = defaultdict(set)
+        for name in groups:
+            for group in self._groups(name):
+                for user in self._members(group):
+                    members[user].add(name)
+        items = people.membership_items(members)
+        for start in range(0, max(len(items), 1), _MEMBERS):
+            yield Page(items[start : start + _MEMBERS])
+
+    def _groups(self, name: str) -> Iterator[str]:
+        """The ids of the groups that are called so; several may be."""
+        if _ID.fullmatch(name):
+            yield name.lower()
+            return
+        called = "displayName eq '{}'".format(name.replace("'", "''"))
+        for page in graph.pages(self.api, f"groups?$select=id&$filter={quote(called)}"):
+            for raw in page.items:
+                yield _object(self.api, raw).id
+
+    def _members(self, group: str) -> Iterator[str]:
+        """The ids of the users who are members themselves."""
+        try:
+            for page in graph.pages(self.api, f"groups/{group}/members?$select=id&$top=999"):
+                found = [_object(self.api, raw) for raw in page.items]
+                yield from (one.id for one in found if one.kind in (None, _USER))
+        except graph.NotThere:
+            return
+
+    def probe(self) -> None:
+        """Returns where users may be read, at the price of one."""
+        graph.one(self.api, "users?$top=1&$select=id")
 
     def people(self, cursor: str | None, resume: str | None = None) -> Iterator[Page]:
         """All users, or those that changed since the cursor; from `resume` on, if it is given."""

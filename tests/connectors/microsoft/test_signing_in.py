@@ -108,6 +108,12 @@ def test_a_code_is_shown_with_the_page_where_it_is_entered(world: MicrosoftWorld
     ]
 
 
+def test_a_code_will_do_where_the_application_has_a_secret(world: MicrosoftWorld) -> None:
+    someone = Someone(world, Manner.CODE)
+    content = entra(world, sign_in="person", client_secret=CLIENT_SECRET).connect(someone)
+    assert content["refresh_token"] in world.service.refresh_tokens
+
+
 def test_nobody_else_on_the_machine_can_answer_for_the_browser(world: MicrosoftWorld) -> None:
     guesses = ["/", "/?code=stolen", "/callback"]
     content = entra(world, sign_in="person").connect(Someone(world, answers=guesses))

@@ -57,6 +57,10 @@ class Graph:
                 self.root, "subscriptions", list(tenant.subscriptions.values())
             ),
             "users/delta": lambda: self._delta(tenant, options),
+            "groups": lambda: self._groups(tenant, options),
+            "users": lambda: _page(
+                self.root, "users", [{"id": one} for one in list(tenant.users)[:1]]
+            ),
         }
         if find := known.get("/".join(parts)):
             return find()
@@ -123,6 +127,11 @@ class Graph:
         return _page(self.root, "users", rows, {f"@odata.{kind}": link})
 
     # -- the rest ----------------------------------------------------------------------------------
+
+    def _groups(self, tenant: Tenant, options: dict[str, str]) -> Reply:
+        name = options["$filter"].removeprefix("displayName eq '")[:-1].replace("''", "'")
+        rows = [{"id": one} for one, called in tenant.group_names.items() if called == name]
+        return _page(self.root, "groups", rows)
 
     def _members(self, tenant: Tenant, group: str, options: dict[str, str]) -> Reply:
         if group not in tenant.groups:
