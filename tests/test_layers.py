@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[1]
 # From the lowest to the highest; modules in one set are siblings.
 LAYERS: list[set[str]] = [
     {"errors", "log", "text", "failpoints"},
-    {"records", "entities", "changes", "keys", "toml_file"},
+    {"records", "entities", "changes", "health", "keys", "toml_file"},
     {"settings"},
     {"sealing"},
     {"connectors", "mapping", "store"},
     {"sync"},
     {"jobs", "web"},
     {"cli"},
-    {"demo", "demo_files"},
+    {"demo", "demo_files", "tour"},
 ]
 MAY_USE_EACH_OTHER = [LAYERS[0], LAYERS[1], LAYERS[-1]]
 SETTINGS_MAY_USE = {"errors", "toml_file"}

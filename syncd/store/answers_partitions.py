@@ -13,7 +13,7 @@ from syncd.entities import Kind
 from syncd.errors import AccessLost
 from syncd.store import tables as t
 from syncd.store.database import Database
-from syncd.store.partitions import LISTED, UNLISTED
+from syncd.store.partitions import LISTED, RETIRED, UNLISTED
 from syncd.store.ties import LIVING
 
 
@@ -104,6 +104,31 @@ def lost(database: Database, connections: Collection[str]) -> list[LostPartition
         .order_by(sa.func.min(r.started_at), p.id)
     )  # fmt: skip
     return database.query(lambda conn: [LostPartition._make(row) for row in conn.execute(query)])
+
+
+class HealthLine(NamedTuple):
+    """How one partition stands. `troubles`: by code, each with `since` and `detail`; None: it was
+    never read.
+    """
+
+    connection: str
+    key: str
+    name: str
+    state: str
+    troubles: dict[str, dict[str, str]] | None
+
+
+def health(database: Database, connection: str | None = None) -> list[HealthLine]:
+    """How the partitions of one connection, or of all, stand; those that were retired are left
+    out.
+    """
+    c, p = t.connection.c, t.partition.c
+    query = sa.select(c.name, p.key, p.name, p.state, p.health)
+    query = query.join(t.partition, p.connection_id == c.id).where(p.state != RETIRED)
+    query = query.order_by(c.name, p.name, p.key)
+    if connection is not None:
+        query = query.where(c.name == connection)
+    return database.query(lambda conn: [HealthLine._make(row) for row in conn.execute(query)])
 
 
 def counted(database: Database) -> dict[str, dict[str, int]]:

@@ -47,6 +47,23 @@ class Partitions:
         query = sa.select(c.id, c.key, c.name, c.state).where(c.connection_id == connection)
         return [PartitionRow(*row) for row in conn.execute(query.order_by(c.id))]
 
+    def health(self, conn: Connection, partition: int) -> dict[str, dict[str, str]] | None:
+        """The known troubles of a partition, by code, each with `since` and `detail`; None: it was
+        never read.
+        """
+        c = t.partition.c
+        found: dict[str, dict[str, str]] | None = conn.execute(
+            sa.select(c.health).where(c.id == partition)
+        ).scalar_one()
+        return found
+
+    def set_health(
+        self, conn: Connection, partition: int, health: dict[str, dict[str, str]]
+    ) -> None:
+        """Set the known troubles of a partition."""
+        these = t.partition.c.id == partition
+        conn.execute(sa.update(t.partition).where(these).values(health=health))
+
     def set_partitions(self, conn: Connection, partitions: Sequence[int], state: str) -> None:
         """Set the state of partitions."""
         if partitions:

@@ -35,6 +35,9 @@ def sync(
     row = engine.runs.ensure_connection(name, engine.settings.connection(name).connector)
     refuse_paused(row)
     connector = engine.connector(name)
+    engine.serving.pop(name, None)
+    if connector.serves_all:
+        engine.serving[name] = connector  # one for each run: what it knows is of that time
     engine.rules(name)  # a mapping that cannot be compiled stops the run before it opens
 
     def find() -> list[Partition]:

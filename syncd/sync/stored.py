@@ -42,6 +42,9 @@ class Stored:
         """What is stored was applied before."""
         return ()
 
+    def health(self, _partition: Partition) -> None:
+        """Nobody was asked."""
+
     def deletes(self, _stream: Stream) -> Deletes:
         """Nothing is evidence of absence."""
         return Deletes.UNKNOWN

@@ -19,6 +19,7 @@ from syncd.errors import (
     Interrupted,
     LeaseLost,
     PlanHeld,
+    ProviderError,
     ProviderUnavailable,
     RateLimited,
     Refused,
@@ -38,7 +39,7 @@ from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.partitions import RETIRING
 from syncd.store.runs import POISON_ATTEMPTS, StepRow
-from syncd.sync import guarding, retiring
+from syncd.sync import guarding, retiring, standing
 from syncd.sync.applying import Application
 from syncd.sync.engine import Engine, match_rules
 from syncd.sync.reading import can_resume, read_all
@@ -177,8 +178,9 @@ def prepare(
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     context = planning_context(engine, name, facts, rules)
     cursors: dict[str, str] = {}
+    aged: frozenset[str] = frozenset()
     if not retires:
-        cursors = engine.database.query(
+        cursors, aged = engine.database.query(
             lambda conn: engine.cursors(conn, name, rules, lease.partition)
         )
     return Step(
@@ -201,6 +203,7 @@ def prepare(
         engine.stop,
         full or not cursors,
         engine.proves,
+        aged=aged,
         counts=Counter(row.counts),
         notices=notices,
     )
@@ -224,6 +227,7 @@ def _plan(engine: Engine, step: Step, row: StepRow) -> bool:
         verdict = replace(guarding.judge(step), rejected=None)  # who asks again has thought again
     else:
         step = _read(engine, step, row)
+        _note_standing(engine, step)
         settle(step)
         if step.draft.next_seq:  # a plan that changes nothing does no harm
             step.doubts += step.connector.doubts()
@@ -264,6 +268,13 @@ def _read(engine: Engine, step: Step, row: StepRow) -> Step:
             time.sleep(0.2 * failures)
             if not goes_on:
                 step = prepare(engine, step.connection, row, step.lease, step.full)
+
+
+def _note_standing(engine: Engine, step: Step) -> None:
+    troubles = step.connector.health(step.partition)
+    if troubles is not None:
+        denied = map(standing.of_error, step.denied)
+        standing.note(engine, step.lease.partition, [*troubles, *denied])
 
 
 def _progress(step: Step) -> tuple[int, int]:
@@ -375,6 +386,8 @@ def _end_badly(engine: Engine, name: str, row: StepRow, error: SyncdError) -> No
     _fail(engine, row, state, error.code, said)
     if isinstance(error, AuthFailed):
         pause_refused(engine, name, said)
+    elif isinstance(error, ProviderError) and row.partition is not None:
+        standing.note(engine, row.partition, [standing.of_error(error)])
 
 
 def pause_refused(engine: Engine, name: str, said: str) -> None:
