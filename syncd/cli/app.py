@@ -20,7 +20,9 @@ from syncd.cli import (
     explaining,
     gaps,
     gone_places,
+    health,
     leavers,
+    licenses,
     merging,
     relinking,
     reviewing,
@@ -51,8 +53,11 @@ for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
 app.command(rich_help_panel="Sync")(syncing.resume)
+app.command(rich_help_panel="Desk")(licenses.licenses)
+app.command(rich_help_panel="Desk")(licenses.subscriptions)
 setup.connections.command("resume")(syncing.resume)
 setup.connections.command("retire")(syncing.retire)
+setup.connections.command("health")(health.health)
 setup.connections.command("relink")(relinking.relink)
 reviewing.review.command("keep")(gone_places.keep)
 app.add_typer(setup.connections, name="connections", rich_help_panel="Begin")

@@ -49,8 +49,7 @@ def summary(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"  quarantine  {aside}"
     if gaps := _gaps(counts):
         yield f"  gaps        {gaps}: syncd gaps"
-    reads_people = outcome.file is None or "read people" in counts
-    if outcome.mode in ("plan", "apply") and reads_people and not counts.get("read people"):
+    if outcome.mode in ("plan", "apply") and counts.get("read people") == 0:
         yield "  nobody      not a single person was read"
     for notice in outcome.notices:
         yield f"  note        {plain(notice)}"

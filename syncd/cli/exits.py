@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from syncd.entities import Kind
 from syncd.errors import (
     AccessLost,
     AuthFailed,
@@ -108,7 +109,7 @@ def changes_anything(counts: dict[str, int]) -> bool:
 def is_change(name: str) -> bool:
     """Whether a count is of changes: its name is an action and a kind."""
     action, _, kind = name.partition(" ")
-    return kind in ("client", "site", "user") and action not in ("read", "linked", "living")
+    return kind in {*Kind} and action not in ("read", "linked", "living")
 
 
 def worst(codes: Iterable[Exit]) -> Exit:

@@ -12,7 +12,7 @@ from syncd.cli import explained, finding, session
 from syncd.cli.console import as_json, say, talk
 from syncd.cli.explained import Explanation
 from syncd.cli.session import AsJson, InClient
-from syncd.entities import Kind
+from syncd.entities import DESK, Kind
 from syncd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def _meant(
     kinds = [kind] if kind else list(Kind)
     named = [one for each in kinds for one in answers.referred(database, each, reference, client)]
     if not named:
-        known = [answers_merged.known_before(database, each, reference, client) for each in kinds]
+        told = [each for each in kinds if each in DESK]
+        known = [answers_merged.known_before(database, each, reference, client) for each in told]
         named = [one for some in known for one in some]
     if not named:
         tied = answers_explain.sources_named(database, reference)
@@ -111,7 +112,7 @@ def _meant(
 
 def _give_up(database: Database, reference: str, client: UUID | None) -> None:
     """Nothing has exactly this name: list what comes near."""
-    near = [finding.near(database, each, reference, client) for each in Kind]
+    near = [finding.near(database, each, reference, client) for each in DESK]
     listed = "".join(f"\n  {one}" for some in near for one in some)
     raise UsageError(
         f'nothing is called "{reference}", and no source has a record with this key'
@@ -142,7 +143,7 @@ def _match_rules(engine: Engine, connection: str, kind: Kind) -> tuple[tuple[str
     from syncd.sync.engine import match_rules
 
     try:
-        return match_rules(engine.rules(connection))[kind]
+        return match_rules(engine.rules(connection)).get(kind, ())
     except ConfigError as problem:
         talk(f"{connection}: its rules are not shown: {problem}")
         return ()

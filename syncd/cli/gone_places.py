@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 GONE = "gone"
 """What the queue calls a client or site that no source has any more."""
-_KINDS = {"organizations": (Kind.CLIENT,), "locations": (Kind.SITE,), "people": ()}
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    "organizations": (Kind.CLIENT,),
+    "locations": (Kind.SITE,),
+    "people": (),
+}
 
 
 def found(

@@ -31,6 +31,8 @@ TEMPLATES = (
     "samples/payroll.csv",
     "samples/drop-folder.toml",
     "samples/separate-sheets.toml",
+    "samples/entra.toml",
+    "samples/microsoft-csp.toml",
     "samples/clients.csv",
     "samples/sites.csv",
     "samples/users.csv",
@@ -140,8 +142,11 @@ def _check_mapping(engine: Engine, name: str) -> None:
 
 
 def _check_source(engine: Engine, name: str) -> str | None:
-    engine.connector(name).check()
-    return _note_unlisted(engine, name)
+    from syncd.sync import standing
+
+    told = standing.diagnose(engine, name)
+    unlisted = _note_unlisted(engine, name)
+    return "\n     ".join([*told, *([unlisted] if unlisted else [])]) or None
 
 
 def _note_unlisted(engine: Engine, name: str) -> str | None:
