@@ -5,13 +5,16 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz constraints clean
+.PHONY: help demo demo-msp test check bench fuzz constraints clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.stamp ## a tour with sample data, in a temporary folder
 	$(BIN)/python -m syncd.demo
+
+demo-msp: .venv/.stamp ## a tour with 25 customers of Microsoft in miniature, on this computer
+	$(BIN)/python -m tests.tours.msp
 
 test: .venv/.stamp ## all tests, on SQLite and on a PostgreSQL that they start themselves
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -1,35 +1,20 @@
 """A tour with the sample sheets through the real command line: `make demo`.
 
-Works in ./.demo, which it removes and makes anew. Each step is printed as someone would type it;
-the tour ends at once, and badly, when a step does not end as it should.
+Works in ./.demo, which it removes and makes anew.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from syncd import cli, demo_files
+from syncd import demo_files, tour
+from syncd.tour import FAILED, QUARANTINED, Step, say
 
 FOLDER = Path(".demo")
-DONE, FAILED, QUARANTINED = 0, 1, 3
 DROP = Path("drop")
-_MARK = "made by the syncd demo"
-
-
-class Step(NamedTuple):
-    """What is said, what is typed, and the exit code that it must have."""
-
-    words: str
-    command: Sequence[str]
-    expected: int = DONE
-    before: Callable[[], Iterable[str]] = tuple
-    """Does what a person would do first, and says how that is typed."""
 
 
 def _drop_files() -> Iterator[str]:
@@ -79,65 +64,15 @@ STEPS = (
 )  # fmt: skip
 
 
+def _tell_what_lies_there() -> None:
+    say(f"\n# What lies in {DROP} now:")
+    for path in sorted(path for path in DROP.rglob("*") if path.is_file()):
+        say(f"#   {path}")
+
+
 def main() -> int:
     """Take the tour; 0 if every step ended as it should."""
-    began = time.monotonic()
-    if not _cleared():
-        return 1
-    _go_there()
-    for step in STEPS:
-        if not _took(step):
-            return 1
-    _say(f"\n# What lies in {DROP} now:")
-    for path in sorted(path for path in DROP.rglob("*") if path.is_file()):
-        _say(f"#   {path}")
-    _say(
-        f"\n# That was the tour, in {time.monotonic() - began:.1f} s. It is all in {FOLDER}; go on:"
-    )
-    _say(f"#   cd {FOLDER} && syncd --help")
-    return 0
-
-
-def _cleared() -> bool:
-    """Make the folder anew; one that is not ours is left alone."""
-    mark = FOLDER / ".mark"
-    if FOLDER.exists():
-        if not mark.is_file():
-            _say(f"# {FOLDER} was not made by this tour, so it is left as it is; move it away.")
-            return False
-        shutil.rmtree(FOLDER)
-    FOLDER.mkdir()
-    mark.write_text(f"{_MARK}\n")
-    return True
-
-
-def _go_there() -> None:
-    """Into the folder, without what would lead the tour to another configuration or database."""
-    for name in [name for name in os.environ if name.startswith("SYNCD_")]:
-        del os.environ[name]
-    os.environ["SYNCD_ACTOR"] = "demo"
-    os.chdir(FOLDER)
-
-
-def _took(step: Step) -> bool:
-    _say(f"\n# {step.words}")
-    for typed in step.before():
-        _say(f"$ {typed}")
-    _say(f"$ syncd {' '.join(_shown(word) for word in step.command)}")
-    code = cli.run(list(step.command))
-    if code == step.expected:
-        return True
-    _say(f"# This ended with {code} instead of {step.expected}: the tour is broken.")
-    return False
-
-
-def _shown(word: str) -> str:
-    return f'"{word}"' if " " in word else word
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    return tour.take(FOLDER, STEPS, _tell_what_lies_there)
 
 
 if __name__ == "__main__":

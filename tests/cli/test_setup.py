@@ -100,6 +100,22 @@ def test_the_demo_works_and_works_again(tmp_path: Path) -> None:
     assert re.search(r"did +nothing", ended.stdout)
 
 
+def test_the_tour_of_a_provider_works(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.tours.msp"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": _path(), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "create 25 clients" in ended.stdout
+    assert re.search(r"did +nothing", ended.stdout)
+    day = "did         update 2 licenses, 2 users; create 1 user; deactivate 1 user"
+    assert day in ended.stdout
+
+
 def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / ".demo").mkdir()
     (tmp_path / ".demo" / "mine").touch()
