@@ -60,6 +60,7 @@ _KNOWN: dict[str, _Known] = {
         "nothing, if it passes: the next sync begins anew; else sync less often",
     ),
     "unavailable": _Known("it gave no usable answer", "nothing, if it passes: sync again"),
+    "refused": _Known("what it answers cannot be used", "see the reason in: syncd runs"),
     "bad_response": _Known("its answers cannot be read", "see the reason in: syncd runs"),
 }
 

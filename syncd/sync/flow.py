@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from syncd.connectors.base import Connector, Partition
-from syncd.errors import AuthFailed, ProviderError, UsageError
+from syncd.errors import (
+    AuthFailed,
+    BadResponse,
+    ProviderError,
+    ProviderUnavailable,
+    Refused,
+    UsageError,
+)
 from syncd.failpoints import reach
 from syncd.log import redact_text
 from syncd.store import statistics
@@ -20,7 +28,7 @@ from syncd.sync.engine import Engine, calm_collector
 from syncd.sync.partitions import MISSING, Stocktaking, as_found, take_stock
 from syncd.sync.reviewing import finish_left_over
 from syncd.sync.turns import work_off
-from syncd.sync.walking import claim, pause_refused, release, work_on
+from syncd.sync.walking import READ_ATTEMPTS, claim, pause_refused, release, work_on
 
 __all__ = ["Outcome", "close", "resume_or_open", "sync", "walk", "work_on"]
 
@@ -120,13 +128,25 @@ def take_over_left(engine: Engine, row: ConnectionRow, mode: str) -> int | None:
 
 def _partitions(engine: Engine, name: str, connector: Connector[Any]) -> list[Partition]:
     try:
-        return list(connector.partitions())
+        return _listed(connector)
     except ProviderError as error:  # no step is there that could end badly
         said = redact_text(str(error))
         error.args = (said, *error.args[1:])
         if isinstance(error, AuthFailed):
             pause_refused(engine, name, said)
         raise error from None
+
+
+def _listed(connector: Connector[Any]) -> list[Partition]:
+    """The partitions; asked for again after an unusable answer."""
+    for attempt in range(1, READ_ATTEMPTS):
+        try:
+            return list(connector.partitions())
+        except Refused:
+            raise
+        except (ProviderUnavailable, BadResponse):
+            time.sleep(0.2 * attempt)
+    return list(connector.partitions())
 
 
 def _take_over(engine: Engine, run: int, left_mode: str, mode: str) -> bool:

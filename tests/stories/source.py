@@ -57,6 +57,7 @@ class SourceConfig(base.Config):
     """The provider takes a secret, to see where it goes."""
 
     secret: SecretStr = SecretStr("")
+    folder: str = ""
 
 
 @dataclass

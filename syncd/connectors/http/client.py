@@ -43,6 +43,8 @@ class Patience(NamedTuple):
 
 
 PATIENT = Patience()
+LONGEST_BODY = 64 << 20
+"""Bytes of one answer, unpacked."""
 
 
 class Auth(Protocol):
@@ -56,14 +58,14 @@ class Http:
     """Sends requests. One for a connector; its connections are kept, and threads may share it."""
 
     def __init__(
-        self, network: Network, patience: Patience = PATIENT, most: int = 64 << 20
+        self, network: Network, patience: Patience | None = None, most: int | None = None
     ) -> None:
         """`most`: bytes of one body, decompressed."""
         self._adapter = Adapter(network.private, network.ca_file)
         proxy = network.proxy.get_secret_value() if network.proxy else None
         self._proxies = {"https": proxy} if proxy else {}
-        self._patience = patience
-        self._most = most
+        self._patience = patience = patience or PATIENT
+        self._most = most or LONGEST_BODY
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ProviderUnavailable),
             stop=tenacity.stop_after_attempt(patience.tries),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from syncd.connectors.http.answers import Answer
-from syncd.errors import BadResponse
+from syncd.errors import Refused
 
 T = TypeVar("T")
 MOST_PAGES = 200_000
@@ -18,19 +18,21 @@ def walk(
     first: str,
     ask: Callable[[str], Answer],
     read: Callable[[Answer], tuple[T, str | None]],
-    most: int = MOST_PAGES,
+    most: int | None = None,
 ) -> Iterator[T]:
     """What `read` makes of each answer, page after page; it also tells the link of the next one, or
-    None at the end. BadResponse for a link that was followed before, and for pages without end.
+    None at the end. Refused for a link that was followed before, and for pages without end: to go
+    on from the last page, as after other faults, would be to walk in circles.
     """
     seen: set[bytes] = set()
+    most = most or MOST_PAGES
     link: str | None = first
     while link is not None:
         mark = hashlib.blake2b(link.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         if mark in seen:
-            raise BadResponse("a page leads back to one that was read already: a loop")
+            raise Refused("a page leads back to one that was read already: a loop")
         seen.add(mark)
         if len(seen) > most:
-            raise BadResponse(f"there are more than {most:,} pages, and no end of them")
+            raise Refused(f"there are more than {most:,} pages, and no end of them")
         page, link = read(ask(link))
         yield page

@@ -10,7 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from syncd.errors import AccessLost, AuthFailed, ProviderError, ProviderUnavailable
+from syncd.errors import (
+    AccessLost,
+    AuthFailed,
+    BadResponse,
+    ProviderError,
+    ProviderUnavailable,
+)
 
 _CODE = re.compile(r"AADSTS(\d{4,8})")
 
@@ -117,7 +123,9 @@ _MEANINGS: dict[str, _Meaning] = {
 
 def refusal(host: str, tenant: str, found: Mapping[str, Any]) -> ProviderError:
     """The error that a refused request for a token means."""
-    error = str(found.get("error", ""))
+    error = found.get("error", "")
+    if not isinstance(error, str):
+        return BadResponse(f"{host} answered with something that is neither a token nor a refusal")
     code = _CODE.search(str(found.get("error_description", "")))
     meaning = _MEANINGS.get(code[1]) if code else None
     shown = f"AADSTS{code[1]}" if code else _plain(error)

@@ -22,6 +22,8 @@ class Fault:
     skip: int
     changes: bool
     """Whether `reply` makes something of the right answer, instead of standing in for it."""
+    tenant: str | None = None
+    """The only tenant that it concerns."""
 
 
 @dataclass
@@ -29,18 +31,34 @@ class Faults:
     """All that is broken at present."""
 
     waiting: list[Fault] = field(default_factory=list)
+    tenant_of: Callable[[Asked], str | None] = lambda _asked: None
+    """Whose token a request bears."""
 
     def on(
-        self, pattern: str, reply: Reply | Doing, *, times: int | None = None, skip: int = 0
+        self,
+        pattern: str,
+        reply: Reply | Doing,
+        *,
+        times: int | None = None,
+        skip: int = 0,
+        tenant: str | None = None,
     ) -> None:
-        """Answer so, from the call after `skip` of them on."""
-        self.waiting.append(Fault(re.compile(pattern), reply, times, skip, changes=False))
+        """Answer so, from the call after `skip` of them on, to those about the tenant."""
+        fault = Fault(re.compile(pattern), reply, times, skip, changes=False, tenant=tenant)
+        self.waiting.append(fault)
 
     def altering(
-        self, pattern: str, change: Callable[[Asked, Reply], Reply], *, times: int | None = None
+        self,
+        pattern: str,
+        change: Callable[[Asked, Reply], Reply],
+        *,
+        times: int | None = None,
+        skip: int = 0,
+        tenant: str | None = None,
     ) -> None:
         """Make something else of the right answer."""
-        self.waiting.append(Fault(re.compile(pattern), change, times, 0, changes=True))
+        fault = Fault(re.compile(pattern), change, times, skip, changes=True, tenant=tenant)
+        self.waiting.append(fault)
 
     def mend(self) -> None:
         """Everything works again."""
@@ -50,6 +68,8 @@ class Faults:
         """What is answered in fact."""
         for fault in self.waiting:
             if not fault.pattern.search(asked.target):
+                continue
+            if fault.tenant is not None and fault.tenant != self.tenant_of(asked):
                 continue
             if fault.skip:
                 fault.skip -= 1

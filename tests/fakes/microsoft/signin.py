@@ -64,6 +64,11 @@ class SignInService:
         """Every access token has come to its end."""
         self.clock += SECONDS + 1
 
+    def tenant_of(self, asked: Asked) -> str | None:
+        """The tenant of the token that a request bears, good or not."""
+        found = self.issued.get(asked.headers.get("Authorization", "").removeprefix("Bearer "))
+        return found.tenant if found else None
+
     def token(self, asked: Asked, audience: str, *, tenant: str | None = None) -> Token | None:
         """What the bearer token of a request stands for, if it is good here."""
         given = asked.headers.get("Authorization", "").removeprefix("Bearer ")

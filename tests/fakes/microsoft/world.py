@@ -40,6 +40,7 @@ class MicrosoftWorld:
         self.service = SignInService(self.directory)
         self.graph = Graph(self.directory, self.service)
         self.partner = PartnerCenter(self.directory, self.service)
+        self.graph_faults.tenant_of = self.service.tenant_of
 
     @contextmanager
     def serving(self) -> Iterator[MicrosoftWorld]:
