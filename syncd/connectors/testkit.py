@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from syncd.connectors.base import Connector, Deletes, Page, RawItem, Repeats, Stream
+from syncd.connectors.base import Connector, Deletes, Page, Partition, RawItem, Repeats, Stream
 from syncd.errors import CursorExpired, ProviderError
 from syncd.records import Person, Record, Reject
 
@@ -75,6 +75,9 @@ class World(ABC):
     def expire_cursors(self) -> None:
         """Make the provider forget every cursor it has given out."""
         raise SkipTest("this world cannot expire cursors")
+
+    def stop_clock(self) -> None:  # noqa: B027  most sources tell no times
+        """Have all that follows happen at one moment, by the clock of the source."""
 
     def tick(self) -> None:  # noqa: B027  most sources have nothing that changes without meaning
         """Let time pass, and change what changes without meaning (etags, sync times)."""
@@ -284,6 +287,34 @@ class ConnectorContract:
         assert then.has(stream, new), "a change after the cursor was not read"
         assert not then.has(stream, old), "the cursor was ignored: unchanged items were read again"
 
+    def test_changes_of_one_moment_are_all_seen(self, tmp_path: Path) -> None:
+        world = self.world(tmp_path)
+        stream = _incremental(world.connect())
+        world.stop_clock()
+        one, other = world.add_person("One Of Two"), world.add_person("Other Of Two")
+        first = read_all(world.connect())
+        world.rename_person(one, "One Renamed")
+        then = read_all(world.connect(), first)
+        assert then.has(stream, one), "a change at the moment of the cursor was not read"
+        world.rename_person(other, "Other Renamed")
+        last = read_all(world.connect(), then)
+        assert last.has(stream, other), "a second change at the moment of the cursor was not read"
+
+    def test_a_read_goes_on_from_any_page(self, tmp_path: Path) -> None:
+        world = self.world(tmp_path)
+        for number in range(4):
+            world.add_person(f"Page Filler {number}")
+        if not any(stream.resumable for stream in world.connect().streams()):
+            raise SkipTest("no stream goes on where it broke off")
+        for stream, partition, pages in _resumable(world.connect(page_size=2)):
+            for at, page in enumerate(pages):
+                if page.resume is None:
+                    continue
+                rest = list(world.connect(page_size=2).read(stream, partition, None, page.resume))
+                assert _told(rest) == _told(pages[at + 1 :]), (
+                    f"{stream.name}: from page {at + 1} on it does not go on as it did"
+                )
+
     def test_an_expired_cursor_says_so(self, tmp_path: Path) -> None:
         world = self.world(tmp_path)
         _incremental(world.connect())
@@ -294,6 +325,19 @@ class ConnectorContract:
         except CursorExpired:
             return
         raise AssertionError("an expired cursor did not raise CursorExpired")
+
+
+def _resumable(connector: Connector[Any]) -> Iterator[tuple[Stream, Partition, list[Page]]]:
+    """The pages of each stream that can go on, read from its beginning."""
+    for partition in connector.partitions():
+        for stream in connector.streams():
+            if stream.resumable:
+                yield stream, partition, list(connector.read(stream, partition, None))
+
+
+def _told(pages: list[Page]) -> list[object]:
+    """What pages hold, however it is cut into them."""
+    return [one for page in pages for one in (*page.items, *page.tombstones, *page.rejects)]
 
 
 def _items(connector: Connector[Any]) -> Iterator[tuple[Stream, RawItem]]:

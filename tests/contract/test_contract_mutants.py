@@ -28,6 +28,8 @@ class Entry:
     name: str | None
     version: int
     password: str = "none"
+    at: int = 0
+    """When it was changed, by a clock that can stand still."""
 
 
 def parse_entry(raw: bytes) -> Sequence[Person | Reject]:
@@ -46,18 +48,28 @@ class Memory(Connector[base.Config]):
     page_size: int
 
     @base.stream(Person, parse=parse_entry, deletes=Deletes.TOMBSTONE, incremental=True)
-    def people(self, partition: Partition, cursor: str | None) -> Iterator[Page]:
-        return self.pages(cursor)
+    def people(
+        self, partition: Partition, cursor: str | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        for at, page in enumerate(self.pages(cursor)):
+            if at >= self.start(resume):
+                yield replace(page, resume=str(at + 1))
+
+    def start(self, resume: str | None) -> int:
+        return int(resume or 0)
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
         since = self.since(cursor)
-        changed = [(key, it) for key, it in self.world.entries.items() if it.version > since]
+        changed = [(key, it) for key, it in self.world.entries.items() if self.is_new(it, since)]
         alive = [self.item(key, it) for key, it in changed if it.name]
         for chunk in self.chunks(alive):
             yield Page(chunk)
         self.end_of_read()
         gone = [Tombstone(key) for key, it in changed if not it.name] if cursor else []
         yield Page((), tombstones=gone, cursor=f"{self.world.epoch}:{self.world.version}")
+
+    def is_new(self, entry: Entry, since: int) -> bool:
+        return entry.version > since
 
     def since(self, cursor: str | None) -> int:
         epoch, _, version = (cursor or f"{self.world.epoch}:0").partition(":")
@@ -84,6 +96,7 @@ class MemoryWorld(World):
         self.connector = connector
         self.entries: dict[str, Entry] = {}
         self.version, self.epoch, self.truncated = 0, 1, False
+        self.stands, self.clock = False, 0
         for name in ("Ada", "Bob", "Cleo"):
             self.add_person(name)
 
@@ -94,7 +107,11 @@ class MemoryWorld(World):
 
     def put(self, key: str, name: str | None) -> None:
         self.version += 1
-        self.entries[key] = Entry(name, self.version)
+        self.clock += not self.stands
+        self.entries[key] = Entry(name, self.version, at=self.clock)
+
+    def stop_clock(self) -> None:
+        self.stands = True
 
     def add_person(self, name: str) -> str:
         key = f"p{len(self.entries)}"
@@ -194,6 +211,17 @@ class RestartsQuietly(Memory):
             return 0
 
 
+class GoesByTheClock(Memory):
+    def is_new(self, entry: Entry, since: int) -> bool:
+        last = [it.at for it in self.world.entries.values() if it.version <= since]
+        return entry.at > max(last, default=0)
+
+
+class GoesOnOnePageTooLate(Memory):
+    def start(self, resume: str | None) -> int:
+        return int(resume) + 1 if resume else 0
+
+
 class GivesNoCursor(Memory):
     def pages(self, cursor: str | None) -> Iterator[Page]:
         for page in super().pages(cursor):
@@ -276,6 +304,8 @@ MUTANTS: list[tuple[type[Memory], str]] = [
     (KeepsTheDeleted, "a_removed_record_goes_as_the_stream_declares"),
     (IgnoresTheCursor, "a_cursor_gives_later_changes_and_only_those"),
     (GivesNoCursor, "a_cursor_gives_later_changes_and_only_those"),
+    (GoesByTheClock, "changes_of_one_moment_are_all_seen"),
+    (GoesOnOnePageTooLate, "a_read_goes_on_from_any_page"),
     (RestartsQuietly, "an_expired_cursor_says_so"),
     (RepeatsPartitions, "a_healthy_source_passes_the_check_and_has_distinct_partitions"),
     (ContradictsItself, "a_key_is_repeated_only_as_its_stream_declares"),

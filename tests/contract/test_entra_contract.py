@@ -11,20 +11,26 @@ from syncd.connectors.base import Context
 from syncd.connectors.microsoft.entra import Entra, EntraConfig
 from syncd.connectors.testkit import ConnectorContract, World
 from tests.fakes.https import Reply
-from tests.fakes.microsoft.directory import BUSINESS_BASIC, BUSINESS_PREMIUM
+from tests.fakes.microsoft.directory import BUSINESS_BASIC, BUSINESS_PREMIUM, Tenant
 from tests.fakes.microsoft.signin import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.microsoft.world import MicrosoftWorld
 
 
 class OneTenant(World):
-    """The partner's own tenant, read as any other would be."""
+    """A tenant, by default the partner's own, read as any other would be. Groups are asked for, and
+    the first three people are in one.
+    """
 
-    def __init__(self, world: MicrosoftWorld, folder: Path) -> None:
+    def __init__(self, world: MicrosoftWorld, folder: Path, tenant: Tenant | None = None) -> None:
         self.world, self.folder = world, folder
-        self.tenant = world.directory.home
+        self.tenant = tenant or world.directory.home
+        self.tenant.buy(BUSINESS_BASIC, 25)
+        self.tenant.buy(BUSINESS_PREMIUM, 25)
+        self.tenant.subscribe(BUSINESS_PREMIUM, 25)
         self.tenant.address = {"street": "1 Quay Street", "city": "Bristol", "country": "GB"}
         for name in ("Maya Okafor", "Zoë Müller", "Bob Builder"):
             self.add_person(name)
+        self.tenant.group("Service desk", *self.tenant.users)
 
     def connect(self, page_size: int = 100) -> Entra:
         self.world.graph.page_size = page_size
@@ -35,7 +41,8 @@ class OneTenant(World):
             authority=self.world.servers["signin"].root,
             graph=f"{self.world.servers['graph'].root}/v1.0",
         )
-        return Entra(config, Context("entra", self.folder, self.world.network()))
+        context = Context("entra", self.folder, self.world.network(), groups=("Service desk",))
+        return Entra(config, context)
 
     def add_person(self, name: str) -> str:
         key = self.tenant.add(name)

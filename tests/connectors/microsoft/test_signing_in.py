@@ -18,26 +18,7 @@ from syncd.connectors.microsoft.entra import Entra, EntraConfig
 from syncd.errors import AuthFailed
 from tests.fakes.microsoft.signin import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.microsoft.world import MicrosoftWorld
-
-
-@dataclass
-class Memory:
-    """A vault of this test alone."""
-
-    held: Held | None = None
-
-    def read(self) -> Held | None:
-        return self.held
-
-    def claim(self, version: int, /) -> bool:
-        return True
-
-    def unclaim(self, version: int, /) -> None:
-        pass
-
-    def replace(self, version: int, content: object, /) -> bool:
-        self.held = Held(version + 1, dict(content))  # type: ignore[call-overload]
-        return True
+from tests.fakes.vault import MemoryVault
 
 
 @dataclass
@@ -74,7 +55,7 @@ def world() -> Iterator[MicrosoftWorld]:
         yield made
 
 
-def entra(world: MicrosoftWorld, vault: Memory | None = None, **config: object) -> Entra:
+def entra(world: MicrosoftWorld, vault: MemoryVault | None = None, **config: object) -> Entra:
     given = {
         "tenant": world.directory.home.id,
         "client_id": CLIENT_ID,
@@ -92,7 +73,7 @@ def test_a_person_signs_in_and_the_connection_goes_on_with_that(
 ) -> None:
     content = entra(world, sign_in="person").connect(Someone(world, manner))
     assert set(content) == {"refresh_token"}
-    vault = Memory(Held(1, content))
+    vault = MemoryVault(Held(1, content))
     entra(world, vault, sign_in="person").check()
     assert vault.held is not None
     assert vault.held.version == 2
@@ -145,11 +126,11 @@ def test_nobody_signs_in_in_time(world: MicrosoftWorld, monkeypatch: pytest.Monk
 def test_the_secret_of_an_application_is_tried_before_it_is_kept(world: MicrosoftWorld) -> None:
     content = entra(world).connect(Someone(world))
     assert content == {"client_secret": CLIENT_SECRET}
-    entra(world, Memory(Held(1, content))).check()
+    entra(world, MemoryVault(Held(1, content))).check()
     with pytest.raises(AuthFailed, match="secret or certificate is not the one"):
         entra(world).connect(Someone(world, typed="wrong"))
 
 
 def test_a_connection_that_nobody_signed_in_for_says_how(world: MicrosoftWorld) -> None:
     with pytest.raises(AuthFailed, match="syncd connect entra"):
-        entra(world, Memory(), sign_in="person").check()
+        entra(world, MemoryVault(), sign_in="person").check()
