@@ -47,9 +47,14 @@ class Endpoint:
         """Host and, where it is not the usual one, port."""
         return self.root.removeprefix("https://")
 
+    @property
+    def base(self) -> str:
+        """The base URL as it was configured."""
+        return f"{self.root}{self.path}"
+
     def url(self, target: str) -> str:
         """The URL of a path (and query) of this API."""
-        return self.checked(f"{self.root}{self.path}/{target.lstrip('/')}")
+        return self.checked(f"{self.base}/{target.lstrip('/')}")
 
     def checked(self, link: str) -> str:
         """A link that the provider gave, if it leads here; Refused for any other.

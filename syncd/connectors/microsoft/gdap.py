@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 
 from syncd.connectors.http.client import Api
-from syncd.connectors.microsoft import graph
+from syncd.connectors.microsoft import graph, requests
 from syncd.connectors.microsoft.decoding import UNREADABLE
 from syncd.errors import BadResponse
 
@@ -69,7 +69,7 @@ class Gdap:
 def read(api: Api) -> Gdap:
     """All relationships of the partner in whose tenant `api` asks."""
     found: dict[str, list[_Relationship]] = defaultdict(list)
-    for page in graph.pages(api, "tenantRelationships/delegatedAdminRelationships"):
+    for page in graph.pages(api, requests.relationships(api.endpoint.base)):
         for raw in page.items:
             try:
                 one = _decode(raw)

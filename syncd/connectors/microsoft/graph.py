@@ -48,13 +48,11 @@ _envelope = msgspec.json.Decoder(_Envelope)
 
 
 def pages(api: Api, target: str, *, is_delta: bool = False) -> Iterator[GraphPage]:
-    """The pages of a collection, from a path or from a link that Graph gave. A delta that ends
+    """The pages of a collection, from its URL or from a link that Graph gave. A delta that ends
     without a link for the next time is not whole.
     """
-    root = api.endpoint.root
-    first = target if target.lower().startswith(root) else api.endpoint.url(target)
     last: GraphPage | None = None
-    for last in walk(first, api.follow, _page):
+    for last in walk(target, api.follow, _page):
         yield last
     if is_delta and (last is None or last.delta is None):
         raise BadResponse(f"{api.endpoint.host} ended a delta without a link for the next one")
@@ -75,7 +73,7 @@ def _page(answer: Answer) -> tuple[GraphPage, str | None]:
 
 def one(api: Api, target: str) -> Any:
     """A single object, decoded."""
-    found = api.get(target).json()
+    found = api.follow(target).json()
     if not isinstance(found, dict) or "error" in found:
         raise BadResponse(f"{api.endpoint.host} answered with something else than an object")
     return found

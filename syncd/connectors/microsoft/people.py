@@ -60,7 +60,7 @@ class _Assigned(msgspec.Struct):
     skuId: str  # noqa: N815
 
 
-SELECT = ",".join(name for name in _User.__struct_encode_fields__ if name != TENANT)
+SELECT = tuple(name for name in _User.__struct_encode_fields__ if name != TENANT)
 """What is asked for: nothing that changes without meaning, such as the time of the last sign-in."""
 
 _loose = msgspec.json.Decoder(dict[str, Any])

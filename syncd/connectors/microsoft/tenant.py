@@ -7,21 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from syncd.connectors.base import Page, RawItem
 from syncd.connectors.http.client import Api
-from syncd.connectors.microsoft import graph, licensing, people
+from syncd.connectors.microsoft import graph, licensing, people, requests
 from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
 from syncd.errors import BadResponse, CursorExpired
 from syncd.records import Location, Organization, Reject
 from syncd.text import clean
 
 ORGANIZATION = (
-    "id,displayName,street,city,state,postalCode,country,countryLetterCode,verifiedDomains,"
-    "businessPhones,technicalNotificationMails"
+    *("id", "displayName", "street", "city", "state", "postalCode", "country"),
+    *("countryLetterCode", "verifiedDomains", "businessPhones", "technicalNotificationMails"),
 )
 
 
@@ -56,9 +55,13 @@ class Tenant:
     names: Mapping[str, str] = field(default_factory=dict)
     """Names of products, by SKU."""
 
+    @property
+    def _root(self) -> str:
+        return self.api.endpoint.base
+
     def organization(self) -> dict[str, Any]:
         """The tenant itself; BadResponse where Graph tells of another one."""
-        found = graph.one(self.api, f"organization?$select={ORGANIZATION}").get("value")
+        found = graph.one(self.api, requests.organization(self._root, ORGANIZATION)).get("value")
         if not (isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict)):
             raise BadResponse(f"{self.api.endpoint.host} does not tell of one organization")
         told: dict[str, Any] = found[0]
@@ -66,13 +69,13 @@ class Tenant:
 
     def licenses(self) -> Iterator[Page]:
         """All products that the tenant has licenses of."""
-        for one in graph.pages(self.api, "subscribedSkus"):
+        for one in graph.pages(self.api, requests.licenses(self._root)):
             items, rejects = licensing.license_items(one.items, self.key, self.names)
             yield Page(items, rejects=rejects)
 
     def subscriptions(self) -> Iterator[Page]:
         """All that was subscribed to, from whomever."""
-        for one in graph.pages(self.api, "directory/subscriptions"):
+        for one in graph.pages(self.api, requests.subscriptions(self._root)):
             items, rejects = licensing.directory_items(one.items, self.key, self.names)
             yield Page(items, rejects=rejects)
 
@@ -92,15 +95,14 @@ class Tenant:
         if _ID.fullmatch(name):
             yield name.lower()
             return
-        called = "displayName eq '{}'".format(name.replace("'", "''"))
-        for page in graph.pages(self.api, f"groups?$select=id&$filter={quote(called)}"):
+        for page in graph.pages(self.api, requests.groups(self._root, name)):
             for raw in page.items:
                 yield _object(self.api, raw).id
 
     def _members(self, group: str) -> Iterator[str]:
         """The ids of the users who are members themselves."""
         try:
-            for page in graph.pages(self.api, f"groups/{group}/members?$select=id&$top=999"):
+            for page in graph.pages(self.api, requests.members(self._root, group)):
                 found = [_object(self.api, raw) for raw in page.items]
                 yield from (one.id for one in found if one.kind in (None, _USER))
         except graph.NotThere:
@@ -108,11 +110,11 @@ class Tenant:
 
     def probe(self) -> None:
         """Returns where users may be read, at the price of one."""
-        graph.one(self.api, "users?$top=1&$select=id")
+        graph.one(self.api, requests.one_user(self._root))
 
     def people(self, cursor: str | None, resume: str | None = None) -> Iterator[Page]:
         """All users, or those that changed since the cursor; from `resume` on, if it is given."""
-        target = resume or cursor or f"users/delta?$select={people.SELECT}"
+        target = resume or cursor or requests.users(self._root, people.SELECT)
         try:
             for one in graph.pages(self.api, target, is_delta=True):
                 found, gone, rejects = people.items(one.items, self.key)

@@ -42,7 +42,7 @@ class Graph:
             return _error(401, "InvalidAuthenticationToken", "Access token has expired.")
         tenant = self.directory.tenant(token.tenant)
         assert tenant is not None
-        parts = unquote(path).removeprefix("/v1.0/").split("/")
+        parts = unquote(path).removeprefix("/v1.0/").removesuffix("()").split("/")
         options = {name: values[0] for name, values in parse_qs(query).items()}
         if parts[0] == "tenantRelationships":
             return self._relationships(token, parts[1:], options)
