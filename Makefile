@@ -32,6 +32,7 @@ fuzz: .venv/.stamp ## an hour of mutated files for what reads spreadsheets
 bench: .venv/.stamp ## how fast it is on this computer
 	$(BIN)/python -m tests.benchmarks.core
 	$(BIN)/python -m tests.benchmarks.drops
+	$(BIN)/python -m tests.benchmarks.microsoft
 
 constraints: ## renew constraints.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \

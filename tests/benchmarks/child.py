@@ -120,6 +120,69 @@ def plan_edit(url: str, file: str, folder: str, stored: bool) -> dict[str, Any]:
     return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
 
 
+def graph_baseline(
+    url: str,
+    root: str,
+    ca_file: str,
+    threads: int,
+    tenants: Sequence[str],
+    is_partner: bool,
+    load: bool,
+) -> dict[str, Any]:
+    from tests.benchmarks import graph_baseline as baseline
+
+    asked = baseline.Asked(root, ca_file, is_partner)
+    users: list[int] = []
+    if load:
+        loader = baseline.Loader(url)
+        measured = _measured(lambda: users.append(baseline.load(asked, tenants, threads, loader)))
+        loader.drop()
+    else:
+        measured = _measured(lambda: users.append(baseline.fetch(asked, tenants, threads)))
+    return {**measured, "users": users[0]}
+
+
+def graph_sync(
+    url: str,
+    root: str,
+    ca_file: str,
+    threads: int,
+    connector: str,
+    folder: str,
+    full: bool,
+    tenant: str,
+    client: str,
+) -> dict[str, Any]:
+    from syncd import settings
+    from syncd.store.database import Database
+    from syncd.sync import flow
+    from syncd.sync.engine import Engine
+    from tests.benchmarks import watching
+
+    os.environ["SYNCD_DATABASE_URL"] = url
+    config = {"tenant": tenant, "client_id": client, "client_secret": "x", "authority": root}
+    config |= {"graph": f"{root}/v1.0", "sign_in": "application"}
+    config |= {"partner_center": f"{root}/v1"} if connector == "microsoft_csp" else {}
+    lines = "".join(f"{name} = {value!r}\n" for name, value in config.items())
+    place = Path(folder) / connector
+    (place / "connections").mkdir(parents=True, exist_ok=True)
+    host = root.removeprefix("https://")
+    (place / "syncd.toml").write_text(
+        f"[engine]\nthreads = {threads}\n[network]\nprivate = ['{host}']\nca_file = '{ca_file}'\n"
+    )
+    (place / "connections" / "cloud.toml").write_text(
+        f"connector = '{connector}'\n[config]\n{lines}"
+    )
+    engine = Engine.open(settings.load(place))
+    watching.watch_tables(Database(url))
+    outcome: list[flow.Outcome] = []
+    measured = _measured(lambda: outcome.append(flow.sync(engine, "cloud", full=full)))
+    engine.database.close()
+    written = watching.unwatch_tables(Database(url))
+    told = {"state": outcome[0].state, "counts": outcome[0].counts, "written": written}
+    return {**measured, **told}
+
+
 def _configured(folder: Path, file: Path, connection: str, order: Sequence[str] = ()) -> Path:
     """A folder of settings for a combined sheet with the mapping that the connector ships. `order`:
     the connections whose values stand before the others'.
@@ -156,7 +219,10 @@ def _measured(work: Callable[[], object]) -> dict[str, Any]:
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
-    for task in (write_sheet, migrate, bare_table, same_rows, keep_rows, sync, plan_edit)
+    for task in (
+        *(write_sheet, migrate, bare_table, same_rows, keep_rows, sync, plan_edit),
+        *(graph_baseline, graph_sync),
+    )
 }
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ QUIET = (
     "link",
     "item",
     "identity",
+    "license_pool",
+    "subscription",
     "license_ledger",
+    "cursor",
     "change",
     "quarantine",
 )
