@@ -61,7 +61,9 @@ DROPPING = (
     "drop.ended",
 )
 """Places of a sync of a dropped file, besides."""
-KNOWN = SYNCING + DROPPING
+GRANTING = ("grant.claimed", "grant.renewed", "grant.stored")
+"""Places of whoever renews what authorizes a connection."""
+KNOWN = SYNCING + DROPPING + GRANTING
 
 
 def _die() -> None:

@@ -1,4 +1,4 @@
-"""Microsoft as a stopwatch needs it: pages that were made beforehand, served by a process of its own.
+"""Microsoft as a stopwatch needs it: pages made beforehand, served by a process of its own.
 
 `python -m tests.benchmarks.graph_world TENANTS USERS DELAY`: tenants, users of each, seconds that
 every answer is kept back. Prints where it is; on a line of input it prints the CPU seconds that it

@@ -42,8 +42,9 @@ TWICE = ("drop.answered", "drop.named", "drop.moved", "drop.forgotten", "close.e
 """Places to die at with the second file as well."""
 ELSEWHERE = ("step.opened", "read.changed.planned", "read.changed.stored")
 """Places where these files do not lead."""
+ALL = failpoints.SYNCING + failpoints.DROPPING
 PLACES = [
-    *(("sqlite", name, 1) for name in failpoints.KNOWN if name not in ELSEWHERE),
+    *(("sqlite", name, 1) for name in ALL if name not in ELSEWHERE),
     *(("postgresql", name, 1) for name in failpoints.DROPPING),
     *(("sqlite", name, 2) for name in TWICE),
 ]
