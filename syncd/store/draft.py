@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -40,8 +40,18 @@ MOST_PAGES = 500
 _body_in = msgspec.msgpack.Decoder(Body)
 _pairs_in = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 _pack = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-NOBODY = _pack([])
 _ONE_PAGE: Mapping[str, int] = {}
+
+
+class _Seen(NamedTuple):
+    """Of a page that was read: how many keys it held, whether each of them once, and whether any
+    was new.
+    """
+
+    page: int
+    keys: int
+    is_distinct: bool
+    has_newcomers: bool
 
 
 class Draft:
@@ -59,6 +69,7 @@ class Draft:
         self.applies = applies
         self.next_page = 0
         self.next_seq = 0
+        self._seen: dict[str, list[_Seen]] = defaultdict(list)
 
     def clear(self, conn: Connection, *, keep_changes: bool = False) -> None:
         """Remove the scratch rows of the step and, unless kept, the changes that it drafted."""
@@ -144,6 +155,13 @@ class Draft:
             self.next_page += 1
             self.next_seq += len(decisions.changes)
 
+    def advance_seen(
+        self, stream: str, page: int, keys: Sequence[str], newcomers: Sequence[object]
+    ) -> None:
+        """Remember a page that `add_seen` stored and whose transaction was committed."""
+        is_distinct = len(set(keys)) == len(keys)
+        self._seen[stream].append(_Seen(page, len(keys), is_distinct, bool(newcomers)))
+
     def add_seen(
         self,
         conn: Connection,
@@ -152,7 +170,9 @@ class Draft:
         keys: Sequence[str],
         newcomers: Sequence[tuple[str, bytes]],
     ) -> None:
-        """Store which keys a page held, and its items without a link."""
+        """Store which keys a page held, and its items without a link. The caller goes on with
+        `advance_seen` once its transaction is committed.
+        """
         conn.execute(
             sa.insert(t.draft_seen).values(
                 step_id=self.step,
@@ -268,12 +288,9 @@ class Draft:
         """The items of one read page that had no link."""
         return self._seen_page(conn, stream, page).newcomers
 
-    def seen_numbers(self, conn: Connection, stream: str) -> list[int]:
+    def seen_numbers(self, stream: str) -> list[int]:
         """The numbers of the pages of a stream that held newcomers."""
-        c = t.draft_seen.c
-        query = sa.select(c.page).where(c.step_id == self.step, c.stream == stream)
-        query = query.where(c.newcomers != NOBODY).order_by(c.page)
-        return list(conn.execute(query).scalars())
+        return [one.page for one in self._seen[stream] if one.has_newcomers]
 
     def seen(self, conn: Connection, stream: str) -> array[int]:
         """The hashes of all keys that were read, 8 bytes each."""
@@ -292,23 +309,22 @@ class Draft:
 
     def repeating(self, conn: Connection, stream: str) -> set[int]:
         """The hashes of keys that were read more than once."""
-        return repeated(
-            lambda: self._hashes(conn, stream),
-            self._bytes(conn, t.draft_seen, "hashes", stream) // 8,
-        )
+        pages = self._seen[stream]
+        if sum(one.keys > 0 for one in pages) <= 1 and all(one.is_distinct for one in pages):
+            return set()
+        return repeated(lambda: self._hashes(conn, stream), sum(one.keys for one in pages))
 
     def contested(self, conn: Connection, stream: str) -> set[int]:
         """Claims that two links of one stream share."""
+        if not self.next_page:
+            return set()
+        c = t.draft_page.c
+        size = sa.select(sa.func.sum(sa.func.length(c.claims)))
+        size = size.where(c.step_id == self.step, c.stream == stream)
         return repeated(
             lambda: (flat[::2] for _, flat in self._claims(conn, stream)),
-            self._bytes(conn, t.draft_page, "claims", stream) // 16,
+            int(conn.execute(size).scalar_one() or 0) // 16,
         )
-
-    def _bytes(self, conn: Connection, table: sa.Table, column: str, stream: str) -> int:
-        c = table.c
-        size = sa.select(sa.func.sum(sa.func.length(c[column])))
-        size = size.where(c.step_id == self.step, c.stream == stream)
-        return int(conn.execute(size).scalar_one() or 0)
 
     def claimants(
         self, conn: Connection, stream: str, contested: Collection[int]

@@ -58,11 +58,12 @@ class StoreFacts(Ties):
         self.new_words: dict[tuple[str, str], Word] = {}
         """By stream and key: what a person says just now, to be stored with this plan."""
         self._has_words: dict[str, bool] = {}
+        self._aside: dict[str, bool] = {}
         self._licensed: bool | None = None
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        with self.database.read() as conn:
+        with self.database.ask() as conn:
             self._conn = conn
             try:
                 yield
@@ -386,8 +387,12 @@ class StoreFacts(Ties):
         return [key for (key,) in bulk.fetch(self.conn, f"{sql} order by key", given)]
 
     def has_quarantine(self, stream: str) -> bool:
-        """Whether any item of the stream is in quarantine."""
-        return self._any_of(t.quarantine, stream)
+        """Whether any item of the stream is in quarantine, or was when this was asked first: what
+        comes or goes meanwhile is looked at next time.
+        """
+        if stream not in self._aside:
+            self._aside[stream] = self._any_of(t.quarantine, stream)
+        return self._aside[stream]
 
     def quarantine_items(self, stream: str) -> Iterator[list[tuple[str, bytes | None]]]:
         """(key, raw) of all items of the stream in quarantine, in pages."""

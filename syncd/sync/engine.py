@@ -91,12 +91,14 @@ class Engine:
     _rules: dict[str, Rules] = field(default_factory=dict)
     """What was compiled already."""
     _speakers: dict[str, Speaker | None] = field(default_factory=dict)
+    _fingerprints: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, report: Report = _silent, *, check: bool = True) -> Engine:
         """The engine on the configured database; SchemaError for any but this program's schema."""
         idle = settings.engine.lease_seconds * PATIENCE
-        database = Database(settings.database.url.get_secret_value(), idle_seconds=idle)
+        url, threads = settings.database.url.get_secret_value(), settings.engine.threads
+        database = Database(url, idle_seconds=idle, threads=threads)
         if check:
             migrate.check(database)
         return cls(settings, database, Runs(database), report)
@@ -123,7 +125,8 @@ class Engine:
 
     def under(self, name: str, file: Path) -> Engine:
         """This engine as it were if `file` were the mapping of a connection."""
-        return replace(self, settings=self.settings.under(name, file), _rules={}, _speakers={})
+        settings = self.settings.under(name, file)
+        return replace(self, settings=settings, _rules={}, _speakers={}, _fingerprints={})
 
     def speaker(self, name: str) -> Speaker | None:
         """How a connection's stored items are understood; None where it is not configured, or not
@@ -142,11 +145,17 @@ class Engine:
         """Of all that a cursor was made with, what items meant included: anything else voids the
         cursor, for what did not change since then may mean something else now.
         """
+        meaning = self.meaning(rules).hex()
+        if (name, meaning) not in self._fingerprints:
+            self._fingerprints[name, meaning] = self._made_with(name, meaning)
+        return self._fingerprints[name, meaning]
+
+    def _made_with(self, name: str, meaning: str) -> str:
         chosen: ConnectionSettings = self.settings.connection(name)
         fields = base.find(chosen.connector).Config.model_fields
         secret = {name for name, one in fields.items() if "SecretStr" in str(one.annotation)}
         config = {key: value for key, value in chosen.config.items() if key not in secret}
-        made_with = [chosen.connector, config, self.meaning(rules).hex()]
+        made_with = [chosen.connector, config, meaning]
         text = json.dumps(made_with, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -144,10 +144,8 @@ def plan_the_rest(step: Step, stream: Stream) -> None:
     keep = resolve_repeats(step, stream)
     step.facts.turns = Turns(step, stream)  # until the next stream is at this point
     _plan_quarantined(step, stream)
-    with step.facts.open():
-        pages = step.draft.seen_numbers(step.facts.conn, stream.name)
     done = 0
-    for number in pages:
+    for number in step.draft.seen_numbers(stream.name):
         with step.facts.open():
             raws = step.draft.newcomers(step.facts.conn, stream.name, number)
         if keep is not None:

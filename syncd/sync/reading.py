@@ -186,6 +186,8 @@ class Sorted(NamedTuple):
 
 def _read_page(reading: Reading, number: int, page: Page) -> None:
     step, stream = reading.step, reading.stream
+    if not (page.items or page.tombstones or page.rejects or page.repaired) and step.is_fresh:
+        return  # many a page of a delta says nothing: nor need the database hear of it
     page = _with_usable_keys(page, number)
     items = _distinct(step, stream, page.items)
     decided = Decided()
@@ -206,6 +208,7 @@ def _read_page(reading: Reading, number: int, page: Page) -> None:
 
     step.write(write)
     step.draft.advance(decided.out)
+    step.draft.advance_seen(stream.name, number, found.keys, found.newcomers)
     step.count(decided.out)
     step.counts["unchanged"] += len(items) - len(found.changed) - len(found.newcomers)
     step.counts[f"linked {stream.name}"] += len(items) - len(found.newcomers)

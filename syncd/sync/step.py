@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -134,6 +136,8 @@ class Step:
     """
     aged: frozenset[str] = frozenset()
     """Streams whose cursor is to be replaced even if nothing comes."""
+    written: float = -math.inf
+    """When the lease was last renewed with a write, on this process's clock."""
     counts: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
     next_cursors: dict[str, str] = field(default_factory=dict)
@@ -159,7 +163,14 @@ class Step:
             self.lease.hold(self.database, conn)
             work(conn)
 
+        began = time.monotonic()
         self.database.transact(guarded, durable=False)
+        self.written = began
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the lease was renewed just now, with nine tenths of it left at least."""
+        return time.monotonic() - self.written < self.lease.seconds / 10
 
     def store(self, stream: str, source_page: int, decisions: Decisions) -> None:
         """Add a page of decisions to the draft, in a transaction of its own."""

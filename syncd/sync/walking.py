@@ -62,7 +62,7 @@ def claim(engine: Engine, partition: int) -> leases.Lease:
 
 def release(engine: Engine, lease: leases.Lease) -> None:
     """Let a partition go."""
-    engine.database.transact(lease.release)
+    engine.database.transact(lease.release, durable=False)  # it would end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _count_attempt(engine: Engine, row: StepRow) -> None:
         _fail(engine, row, "poison", "poison", "it started three times without an end")
         raise PlanHeld("poison")
     engine.database.transact(
-        lambda conn: engine.runs.update_step(conn, row.id, attempts=row.attempts + 1)
+        lambda conn: engine.runs.update_step(conn, row.id, attempts=row.attempts + 1), durable=False
     )
 
 
@@ -174,7 +174,7 @@ def prepare(
         connection, key, shown = engine.runs.partition(conn, lease.partition)
         return Partition(key, shown), connection, engine.runs.notices(conn, row.id)
 
-    partition, connection, notices = engine.database.transact(start)
+    partition, connection, notices = engine.database.transact(start, durable=False)
     facts = StoreFacts(engine.database, connection, lease.partition, row.id)
     context = planning_context(engine, name, facts, rules)
     cursors: dict[str, str] = {}

@@ -98,6 +98,8 @@ def serving(answer: Answering, *names: str, trusted: bool = True) -> Iterator[Se
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True
+    """Otherwise whoever asks again on one connection waits 40 ms for each body."""
 
     def handle(self) -> None:
         self.server.told.connections += 1  # type: ignore[attr-defined]
