@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from syncd.connectors.base import RawItem
 from syncd.connectors.microsoft.decoding import UNREADABLE, in_order
@@ -63,6 +65,21 @@ class _Assigned(msgspec.Struct):
 SELECT = tuple(name for name in _User.__struct_encode_fields__ if name != TENANT)
 """What is asked for: nothing that changes without meaning, such as the time of the last sign-in."""
 
+
+def _as_sent() -> Any:
+    """The form of a user in which what was not sent is told from what is empty; as bytes, its
+    members stand in order. Annotations, and what was not asked for, are left out.
+    """
+    asked = sorted(msgspec.structs.fields(_User), key=lambda one: one.encode_name)
+    members = [(one.name, one.type | UnsetType, UNSET) for one in asked]
+    removed = ("removed", Raw | UnsetType, UNSET)
+    names = {one.name: one.encode_name for one in asked} | {"removed": "@removed"}
+    return msgspec.defstruct("Sent", [*members, removed], rename=names)
+
+
+_sent = msgspec.json.Decoder(_as_sent()).decode
+_encode = msgspec.json.Encoder().encode
+_sku_of = attrgetter("skuId")
 _loose = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -74,6 +91,14 @@ def items(
     gone: dict[str, Tombstone] = {}
     rejects: list[Reject] = []
     for at, raw in enumerate(raws):
+        try:
+            plain = _sent(raw)
+            if plain.id and plain.removed is UNSET:
+                gone.pop(plain.id, None)  # of one that stands there twice, the last word counts
+                found.append(RawItem(plain.id, _plainly_kept(plain, tenant)))
+                continue
+        except UNREADABLE:
+            pass  # it has another form than Graph describes: kept as it is, for a person to see
         user = _decoded(raw)
         key = user.get("id") if user is not None else None
         if user is None or not isinstance(key, str) or not key:
@@ -82,7 +107,7 @@ def items(
         elif "@removed" in user:
             gone[key] = Tombstone(key, _reason(user["@removed"]))
         else:
-            gone.pop(key, None)  # of one that stands there twice, the last word counts
+            gone.pop(key, None)
             found.append(RawItem(key, _kept(user, tenant)))
     if gone:
         found = [item for item in found if item.key not in gone]
@@ -101,10 +126,20 @@ def _reason(removed: Any) -> str:
     return "deleted" if reason != "changed" else "deleted, and can be restored"
 
 
+def _plainly_kept(user: Any, tenant: str) -> bytes:
+    """The item, of a user in the form that Graph describes: the same bytes as of any other."""
+    for texts in (user.proxyAddresses, user.otherMails):
+        if texts and len(texts) > 1:
+            texts.sort()
+    if user.assignedLicenses and len(user.assignedLicenses) > 1:
+        user.assignedLicenses.sort(key=_sku_of)
+    user.tenant = tenant
+    return _encode(user)
+
+
 def _kept(user: dict[str, Any], tenant: str) -> bytes:
-    """The item: without annotations, and with lists that mean the same in the same order."""
-    for name in [name for name in user if "@" in name]:
-        del user[name]
+    """The item: what was asked for, with lists that mean the same in the same order."""
+    user = {name: user[name] for name in SELECT if name in user}
     for name, order in _UNORDERED:
         if isinstance(listed := user.get(name), list):
             user[name] = order(listed)
