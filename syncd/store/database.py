@@ -98,6 +98,15 @@ class Database:
 
         return _persist(attempt)
 
+    def lookup(self, work: Callable[[Connection], T]) -> T:
+        """Run a small pure read as with `ask`, again if the database went away meanwhile."""
+
+        def attempt() -> T:
+            with self._reading(transaction=self.dialect == "sqlite") as conn:
+                return work(conn)
+
+        return _persist(attempt)
+
     def transact(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run `work` in one writing transaction, all of it again after a deadlock, a serialization
         failure, a lock or a lost connection: at most five times, with jitter. `work` must have no

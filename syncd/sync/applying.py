@@ -14,7 +14,7 @@ from syncd.store.database import Database, Transaction
 from syncd.store.draft import Draft
 from syncd.store.facts import StoreFacts
 from syncd.store.leases import Lease
-from syncd.store.runs import Runs
+from syncd.store.runs import Runs, StepRow
 from syncd.store.target.apply import Target
 from syncd.sync.step import Progress, Report
 
@@ -60,10 +60,10 @@ class Application:
         """Apply every page that was not applied yet; how many changes were stale."""
         reach("apply.started")
         draft = Draft(self.database, self.step)
-        target = self._target(self.database.query(draft.withheld))
+        at = self._where()
+        target = self._target(self.database.query(draft.withheld) if at.applied else set())
         stale = 0
         while True:
-            at = self.database.query(lambda conn: self.runs.step(conn, self.step))
             if at.applied >= at.pages:
                 break
             if self.stop and self.stop.is_set():
@@ -71,9 +71,13 @@ class Application:
             stale += self._batch(target, draft, at.applied)
             reach("apply.batch.committed")
             self.report(Progress("apply", "", at.applied, at.pages))
+            at = self._where()
         self.database.transact(lambda conn: self._finish(conn, draft))
         reach("apply.ended")
         return stale
+
+    def _where(self) -> StepRow:
+        return self.database.lookup(lambda conn: self.runs.step(conn, self.step))
 
     def run_within(self, conn: Transaction) -> int:
         """Apply every page in the caller's transaction: all of the plan or, if that fails, nothing;

@@ -167,6 +167,8 @@ class Engine:
         """
         fingerprint = self.fingerprint(name, rules)
         stored = self.runs.cursors(conn, partition)
+        if not stored:
+            return {}, frozenset()
         good = {name: one for name, one in stored.items() if one.fingerprint == fingerprint}
         old = self.database.now(conn) - CURSOR_LASTS
         aged = frozenset(name for name, one in good.items() if one.updated_at < old)

@@ -48,7 +48,8 @@ def judge(step: Step) -> Verdict:
 
 def _overruns(step: Step) -> list[Overrun]:
     def look(conn: Transaction) -> list[Overrun]:
-        users = counts.of_draft(step.database, conn, step.id)
+        drafted = step.draft.next_seq > 0
+        users = counts.of_draft(step.database, conn, step.id) if drafted else []
         leaving = active = linked = people = 0
         if any(one.leaving for one in users):
             leaving, active = counts.of_run(conn, step.run)

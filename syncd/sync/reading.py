@@ -9,6 +9,7 @@ makes decisions of both. Tombstones and rejects are decided with their page.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from syncd.mapping.items import Item, digests
 from syncd.mapping.page import Page as Decided
 from syncd.records import Reject
 from syncd.store.database import Transaction
+from syncd.sync.feeding import Feed
 from syncd.sync.planning import (
     Waiting,
     plan_changed,
@@ -50,18 +52,18 @@ def read_all(step: Step) -> None:
     """
     reach("read.started")
     done = {stream.name for stream in step.ended}
-    for stream in step.connector.streams():
-        if stream.name in done:
-            continue
-        step.stop_if_asked()
-        try:
-            read_stream(step, stream)
-        except (PermissionDenied, AccessLost) as denied:
-            _leave_out(step, stream, denied)
-            continue
-        plan_the_rest(step, stream)
-        step.ended.append(stream)
-        reach("read.stream.ended")
+    streams = [stream for stream in step.connector.streams() if stream.name not in done]
+    with closing(Feed(step, streams)) as feed:
+        for stream in streams:
+            step.stop_if_asked()
+            try:
+                read_stream(step, stream, feed)
+            except (PermissionDenied, AccessLost) as denied:
+                _leave_out(step, stream, denied)
+                continue
+            plan_the_rest(step, stream)
+            step.ended.append(stream)
+            reach("read.stream.ended")
     reach("read.ended")
 
 
@@ -124,12 +126,12 @@ class Reading:
     """Whether any of them held anything."""
 
 
-def read_stream(step: Step, stream: Stream) -> None:
+def read_stream(step: Step, stream: Stream, feed: Feed) -> None:
     """Read one stream to its end, planning what is linked and keeping what is new for later."""
-    cursor = None if step.full else step.cursors.get(stream.name)
+    cursor = step.cursor(stream)
     reading = step.broken_off or _begin(step, stream, cursor)
     step.broken_off = reading
-    for page in step.connector.read(stream, step.partition, cursor, reading.resume):
+    for page in feed.pages():
         reach("read.page.fetched")
         step.broken_off = None  # in the middle of a page nothing can go on
         _read_page(reading, reading.pages, page)

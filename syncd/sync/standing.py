@@ -21,10 +21,12 @@ def note(engine: Engine, partition: int, troubles: Iterable[Trouble]) -> None:
     """Remember how a partition stands, with since when."""
     found = {one.code: one.detail for one in troubles}
 
+    def is_news(conn: Transaction) -> bool:
+        known = engine.runs.health(conn, partition)
+        return known is None or found != {code: told["detail"] for code, told in known.items()}
+
     def work(conn: Transaction) -> None:
         known = engine.runs.health(conn, partition)
-        if known is not None and found == {code: told["detail"] for code, told in known.items()}:
-            return
         now = engine.database.now(conn).isoformat()
         since = {code: told["since"] for code, told in (known or {}).items()}
         health = {
@@ -33,7 +35,8 @@ def note(engine: Engine, partition: int, troubles: Iterable[Trouble]) -> None:
         }
         engine.runs.set_health(conn, partition, health)
 
-    engine.database.transact(work)
+    if engine.database.lookup(is_news):
+        engine.database.transact(work)
 
 
 def diagnose(engine: Engine, name: str) -> list[str]:

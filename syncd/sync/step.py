@@ -60,6 +60,9 @@ Report = Callable[[Progress], None]
 class Reader(Protocol):
     """What a step reads: a connector, or what stands in for one."""
 
+    @property
+    def serves_all(self) -> bool: ...
+
     def check(self) -> None: ...
 
     def streams(self) -> list[Stream]: ...
@@ -177,6 +180,10 @@ class Step:
         self.write(lambda conn: self.draft.add(conn, stream, source_page, decisions))
         self.draft.advance(decisions)
         self.count(decisions)
+
+    def cursor(self, stream: Stream) -> str | None:
+        """From where the stream is read, unless it is read in full."""
+        return None if self.full else self.cursors.get(stream.name)
 
     def items(self, raws: Sequence[tuple[str, bytes]]) -> list[Item]:
         """Keys and bytes as items, with their digests."""

@@ -20,6 +20,8 @@ class Stored:
     among them is not absent: stored items prove nothing about that.
     """
 
+    serves_all = False
+
     def __init__(self, connector: Connector[Any], pages: Pages) -> None:
         self._connector = connector
         self._pages = pages

@@ -88,7 +88,7 @@ def work_on(
     reach("step.claimed")
     step: Step | None = None
     try:
-        row = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
+        row = engine.database.lookup(lambda conn: engine.runs.step(conn, row.id))
         if row.state != "due":
             return None  # another process did it while this one waited for its turn
         _count_attempt(engine, row)
@@ -180,7 +180,7 @@ def prepare(
     cursors: dict[str, str] = {}
     aged: frozenset[str] = frozenset()
     if not retires:
-        cursors, aged = engine.database.query(
+        cursors, aged = engine.database.lookup(
             lambda conn: engine.cursors(conn, name, rules, lease.partition)
         )
     return Step(
@@ -215,7 +215,7 @@ def planning_context(engine: Engine, name: str, facts: StoreFacts, rules: Rules)
     def look(conn: Transaction) -> tuple[float, dict[str, int]]:
         return engine.database.now(conn).timestamp(), engine.runs.seniority(conn)
 
-    now, seniority = engine.database.query(look)
+    now, seniority = engine.database.lookup(look)
     precedence = Precedence(name, engine.settings.precedence, seniority)
     return Context(rules, facts, precedence, now, engine.speaker, facts.partition)
 
@@ -341,7 +341,7 @@ def _of_quarantine(step: Step, conn: Transaction) -> dict[str, Any]:
 def apply_stored(engine: Engine, name: str, row: StepRow, lease: leases.Lease) -> None:
     """Apply the plan that a step has stored, or what is left of it."""
     retires, rules = row.mode in RETIRING, _rules(engine, name, row)
-    stored = engine.database.query(lambda conn: engine.runs.step(conn, row.id))
+    stored = engine.database.lookup(lambda conn: engine.runs.step(conn, row.id))
     if stored.mode == "apply" and stored.mapping_version != engine.meaning(rules).hex():
         _discard_plan(engine, row)
         raise UsageError("the mapping was edited after this plan was made; sync again to plan anew")

@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=100_000, help="of the one tenant")
     parser.add_argument("--tenants", type=int, default=200)
     parser.add_argument("--each", type=int, default=500, help="users of each of the many")
-    parser.add_argument("--threads", type=int, default=8, help="for many tenants")
+    parser.add_argument("--threads", type=int, default=2, help="for many tenants (default: 2)")
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="syncd-bench-ms-") as folder,
