@@ -37,6 +37,10 @@ _KNOWN: dict[str, _Known] = {
         "delegated administration (GDAP) for the tenant ends soon",
         "have it extended automatically, or request a new GDAP relationship before it ends",
     ),
+    "certificate_expiring": _Known(
+        "the certificate of the application ends soon",
+        "register a new one for the application, and put it where client_certificate says",
+    ),
     "role_missing": _Known(
         "a role or a permission is missing",
         "give the account the role Directory Readers (by GDAP, for a customer), or the application "

@@ -12,13 +12,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field, SecretStr
+from typing import ClassVar, Literal
 
 from syncd.connectors import base
 from syncd.connectors.asking import Asking
@@ -37,7 +33,7 @@ from syncd.connectors.http.answers import Answer
 from syncd.connectors.http.client import Api, Auth, Http
 from syncd.connectors.http.endpoint import Endpoint
 from syncd.connectors.microsoft import gdap, graph, partner_center
-from syncd.connectors.microsoft.entra import TENANT_PATTERN, Base
+from syncd.connectors.microsoft.application import Application, ApplicationConfig, Base
 from syncd.connectors.microsoft.gdap import Gdap
 from syncd.connectors.microsoft.licensing import (
     DIRECTORY,
@@ -46,8 +42,8 @@ from syncd.connectors.microsoft.licensing import (
     parse_subscription,
 )
 from syncd.connectors.microsoft.people import merge, parse_membership, parse_person
-from syncd.connectors.microsoft.signin import Bearer, SignIn, Tokens
-from syncd.connectors.microsoft.signing_in import REFRESH, SECRET, by_person, by_secret
+from syncd.connectors.microsoft.signin import Bearer, Tokens
+from syncd.connectors.microsoft.signing_in import REFRESH
 from syncd.connectors.microsoft.skus import product_names
 from syncd.connectors.microsoft.tenant import Tenant
 from syncd.errors import AccessLost, AuthFailed, PermissionDenied, ProviderError
@@ -62,23 +58,14 @@ OF_THE_PARTNER = frozenset(
 """Troubles of the sign-in itself; any other that a customer's tenant tells is that tenant's own."""
 
 
-class CspConfig(base.Config):
+class CspConfig(ApplicationConfig):
     """Which partner, and as whom."""
 
-    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
-    """The partner's own: its id (a GUID) or one of its domains."""
-    client_id: str = Field(min_length=1)
-    """The application's id."""
-    client_secret: SecretStr | None = None
     sign_in: Literal["application", "person"] = "person"
     """Partner Center tells company profiles to people only."""
-    authority: Base = "https://login.microsoftonline.com"
-    graph: Base = "https://graph.microsoft.com/v1.0"
     partner_center: Base = "https://api.partnercenter.microsoft.com/v1"
     partner_scope: str | None = None
     """What to ask a token of Partner Center for, where it is not its address."""
-    sku_table: Path | None = None
-    """A newer table of product names than the one that is shipped."""
 
 
 class MicrosoftCsp(Connector[CspConfig]):
@@ -91,8 +78,8 @@ class MicrosoftCsp(Connector[CspConfig]):
     def __init__(self, config: CspConfig, context: Context) -> None:
         super().__init__(config, context)
         self._http = Http(context.network)
-        secret = config.client_secret.get_secret_value() if config.client_secret else None
-        self._signing = SignIn(self._http, Endpoint.of(config.authority), config.client_id, secret)
+        self._grant = Grant(context.vault, context.connection)
+        self._application = Application.of(config, self._http, self._grant)
         self._graph = Endpoint.of(config.graph)
         self._graph_scope = f"{self._graph.root}/.default"
         center = Endpoint.of(config.partner_center)
@@ -114,24 +101,14 @@ class MicrosoftCsp(Connector[CspConfig]):
 
     # -- tokens ------------------------------------------------------------------------------------
 
-    @property
-    def _grant(self) -> Grant:
-        return Grant(self.context.vault, self.context.connection)
-
-    def _proved(self) -> SignIn:
-        """As the application, by its configured secret or the one that was told once."""
-        if self._signing.proof is not None or self.config.sign_in == "person":
-            return self._signing
-        return replace(self._signing, proof=self._grant.held().content[SECRET])
-
     def _at_home(self, scope: str) -> Tokens:
         """A token in the partner's own tenant. What renews the grant comes from there alone."""
         home = self.config.tenant
         if self.config.sign_in == "application":
-            return self._proved().by_application(home, scope)
+            return self._application.proved().by_application(home, scope)
 
         def ask(held: dict[str, str]) -> tuple[dict[str, str], Tokens]:
-            found = self._signing.by_refresh(home, scope, held[REFRESH])
+            found = self._application.proved().by_refresh(home, scope, held[REFRESH])
             return {**held, REFRESH: found.refresh or held[REFRESH]}, found
 
         return self._grant.renew(ask)
@@ -142,9 +119,11 @@ class MicrosoftCsp(Connector[CspConfig]):
         def acquire() -> Tokens:
             try:
                 if self.config.sign_in == "application":
-                    return self._proved().by_application(tenant, self._graph_scope)
+                    return self._application.proved().by_application(tenant, self._graph_scope)
                 held = self._grant.held().content
-                return self._signing.by_refresh(tenant, self._graph_scope, held[REFRESH])
+                return self._application.proved().by_refresh(
+                    tenant, self._graph_scope, held[REFRESH]
+                )
             except AuthFailed as refused:
                 if refused.condition in OF_THE_PARTNER:
                     raise
@@ -178,8 +157,7 @@ class MicrosoftCsp(Connector[CspConfig]):
 
     def connect(self, asking: Asking) -> dict[str, str]:
         """Have the partner's account sign in, or tell the application's secret."""
-        how = by_person if self.config.sign_in == "person" else by_secret
-        return how(self._signing, self.config.tenant, self._partner_scope, asking)
+        return self._application.connect(self._partner_scope, asking)
 
     # -- what there is -----------------------------------------------------------------------------
 
@@ -216,10 +194,11 @@ class MicrosoftCsp(Connector[CspConfig]):
             return self._gdap
 
     def health(self, partition: Partition) -> Sequence[Trouble]:
-        """Whether delegated administration of the customer ends soon."""
+        """Whether delegated administration of the customer, or the certificate, ends soon."""
         known = self._delegations()
         ends = known.ending(partition.key, datetime.now(UTC)) if known else None
-        return [Trouble("gdap_expiring", ends.isoformat())] if ends else []
+        gdap_ends = [Trouble("gdap_expiring", ends.isoformat())] if ends else []
+        return [*gdap_ends, *self._application.health()]
 
     def diagnose(self) -> Iterator[tuple[Partition, ProviderError | None]]:
         """The directory of each customer is asked for one user."""

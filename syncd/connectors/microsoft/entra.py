@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import AfterValidator, Field, SecretStr
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 from syncd.connectors import base
 from syncd.connectors.asking import Asking
@@ -16,40 +12,20 @@ from syncd.connectors.grants import Grant
 from syncd.connectors.http.client import Api, Http
 from syncd.connectors.http.endpoint import Endpoint
 from syncd.connectors.microsoft import graph
+from syncd.connectors.microsoft.application import Application, ApplicationConfig
 from syncd.connectors.microsoft.licensing import parse_license, parse_subscription
 from syncd.connectors.microsoft.people import merge, parse_membership, parse_person
-from syncd.connectors.microsoft.signin import Bearer, SignIn, Tokens
-from syncd.connectors.microsoft.signing_in import REFRESH, SECRET, by_person, by_secret
+from syncd.connectors.microsoft.signin import Bearer, Tokens
+from syncd.connectors.microsoft.signing_in import REFRESH
 from syncd.connectors.microsoft.skus import product_names
 from syncd.connectors.microsoft.tenant import Tenant, organization_item, parse_organization
 from syncd.errors import ProviderError
+from syncd.health import Trouble
 from syncd.records import License, Membership, Organization, Person, Subscription
 
-TENANT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$"
 
-
-def _endpoint(url: str) -> str:
-    Endpoint.of(url)
-    return url
-
-
-Base = Annotated[str, AfterValidator(_endpoint)]
-"""The base URL of an API: https, a host, and nothing that could mean two things."""
-
-
-class EntraConfig(base.Config):
+class EntraConfig(ApplicationConfig):
     """Which tenant to read, and as whom."""
-
-    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
-    """Its id (a GUID) or one of its domains."""
-    client_id: str = Field(min_length=1)
-    """The application's id."""
-    client_secret: SecretStr | None = None
-    sign_in: Literal["application", "person"] = "application"
-    authority: Base = "https://login.microsoftonline.com"
-    graph: Base = "https://graph.microsoft.com/v1.0"
-    sku_table: Path | None = None
-    """A newer table of product names than the one that is shipped."""
 
 
 class Entra(Connector[EntraConfig]):
@@ -62,8 +38,8 @@ class Entra(Connector[EntraConfig]):
     def __init__(self, config: EntraConfig, context: Context) -> None:
         super().__init__(config, context)
         http = Http(context.network)
-        secret = config.client_secret.get_secret_value() if config.client_secret else None
-        self._signing = SignIn(http, Endpoint.of(config.authority), config.client_id, secret)
+        self._grant = Grant(context.vault, context.connection)
+        self._application = Application.of(config, http, self._grant)
         endpoint = Endpoint.of(config.graph)
         self._scope = f"{endpoint.root}/.default"
         self._api = Api(http, endpoint, Bearer(self._tokens), explain=graph.explain)
@@ -72,23 +48,22 @@ class Entra(Connector[EntraConfig]):
 
     def _tokens(self) -> Tokens:
         tenant, scope = self.config.tenant, self._scope
-        if self.config.sign_in == "application" and self._signing.proof is not None:
-            return self._signing.by_application(tenant, scope)
-        grant = Grant(self.context.vault, self.context.connection)
         if self.config.sign_in == "application":
-            proved = replace(self._signing, proof=grant.held().content[SECRET])
-            return proved.by_application(tenant, scope)
+            return self._application.proved().by_application(tenant, scope)
 
         def ask(held: dict[str, str]) -> tuple[dict[str, str], Tokens]:
-            found = self._signing.by_refresh(tenant, scope, held[REFRESH])
+            found = self._application.proved().by_refresh(tenant, scope, held[REFRESH])
             return {**held, REFRESH: found.refresh or held[REFRESH]}, found
 
-        return grant.renew(ask)
+        return self._grant.renew(ask)
 
     def connect(self, asking: Asking) -> dict[str, str]:
         """Have a person sign in, or tell the application's secret; it is tried out at once."""
-        how = by_person if self.config.sign_in == "person" else by_secret
-        return how(self._signing, self.config.tenant, self._scope, asking)
+        return self._application.connect(self._scope, asking)
+
+    def health(self, _partition: Partition) -> Sequence[Trouble]:
+        """Whether the application's certificate ends soon."""
+        return self._application.health()
 
     def check(self) -> None:
         """The tenant can be read: its own record is asked for, once."""
