@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"errors", "log", "text", "failpoints"},
     {"records", "entities", "changes", "health", "keys", "toml_file"},
     {"settings"},
-    {"sealing"},
+    {"sealing", "certificates"},
     {"connectors", "mapping", "store"},
     {"sync"},
     {"jobs", "web"},
@@ -35,7 +35,7 @@ HOMES = {
     "sqlite3": "store",
     "dramatiq": "jobs",
     "redis": "jobs",
-    "cryptography": "sealing",
+    "cryptography": "sealing certificates",
     "msal": "connectors",
     "msgraph": "connectors",
     "requests": "connectors",
@@ -96,7 +96,7 @@ def _problem(importer: str, imported: str) -> str | None:
         return "write the full path"
     if library == "syncd":
         return _layer_problem(importer, _head(imported))
-    if library in HOMES and HOMES[library] != importer:
+    if library in HOMES and importer not in HOMES[library].split():
         return f"only {HOMES[library]} may"
     if importer == "mapping" and (library in WORLD or imported == "urllib.request"):
         return "mapping is pure"

@@ -12,16 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from syncd import certificates
 from syncd.connectors import base
 from syncd.connectors.asking import Asking
 from syncd.connectors.grants import Grant
@@ -43,7 +36,7 @@ def _endpoint(url: str) -> str:
 
 
 def _whole(pem: SecretStr) -> SecretStr:
-    _read(pem.get_secret_value())
+    certificates.read(pem.get_secret_value())
     return pem
 
 
@@ -74,27 +67,6 @@ class ApplicationConfig(base.Config):
         return self
 
 
-def _read(pem: str) -> tuple[Certificate, datetime]:
-    """A certificate with its private key, and when it ends; ValueError says what is missing."""
-    data = pem.encode()
-    try:
-        found = x509.load_pem_x509_certificates(data)[0]
-    except (ValueError, IndexError):
-        raise ValueError("it holds no certificate (BEGIN CERTIFICATE … in PEM form)") from None
-    try:
-        key = load_pem_private_key(data, password=None)
-    except TypeError:
-        raise ValueError("its private key is locked by a password; store it without one") from None
-    except Exception:  # what is wrong with a key must not be repeated
-        raise ValueError("it holds no private key (BEGIN PRIVATE KEY … in PEM form)") from None
-    spki = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    if key.public_key().public_bytes(*spki) != found.public_key().public_bytes(*spki):
-        raise ValueError("its private key is not that of its first certificate")
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    public = found.public_bytes(Encoding.PEM).decode()
-    return Certificate(secret, public), found.not_valid_after_utc
-
-
 @dataclass(frozen=True, slots=True)
 class Application:
     """The application of one connection. `signing`: as what it signs in without a told secret."""
@@ -113,8 +85,9 @@ class Application:
             proved = replace(signing, proof=config.client_secret.get_secret_value())
             return cls(config, grant, proved, None)
         if config.client_certificate:
-            certificate, ends = _read(config.client_certificate.get_secret_value())
-            return cls(config, grant, replace(signing, proof=certificate), ends)
+            proof = certificates.read(config.client_certificate.get_secret_value())
+            certificate = Certificate(proof.private_key, proof.certificate)
+            return cls(config, grant, replace(signing, proof=certificate), proof.ends)
         return cls(config, grant, signing, None)
 
     def proved(self) -> SignIn:
