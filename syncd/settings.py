@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -131,10 +132,22 @@ class _Main(_Section):
         return dict(_flat(value)) if isinstance(value, dict) else value
 
 
+_SPAN = re.compile(r"([1-9][0-9]{0,3})([hdw])")
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+FULL_EVERY = timedelta(days=7)
+
+
+def _span(value: Any) -> timedelta:
+    if isinstance(value, str) and (found := _SPAN.fullmatch(value.strip())):
+        return int(found[1]) * _UNITS[found[2]]
+    raise ValueError('write a number of hours, days or weeks, such as "12h", "7d" or "2w"')
+
+
 class _ConnectionFile(_Section):
     connector: str = Field(min_length=1)
     mapping: str | None = None
     description: str | None = None
+    full_every: Annotated[timedelta, BeforeValidator(_span)] = FULL_EVERY
     config: dict[str, Any] = {}
 
 
@@ -148,6 +161,8 @@ class ConnectionSettings:
     description: str | None
     config: dict[str, Any] = field(repr=False)  # may hold secrets
     file: TomlFile = field(repr=False)
+    full_every: timedelta = FULL_EVERY
+    """So long after a full read the next one is a full one again, whatever could be told since."""
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> ConfigError:
         """What is wrong with `config`, as the connector's `model` found; raise it `from None`."""
@@ -279,6 +294,7 @@ def _connection(
         description=said.description,
         config=said.config,
         file=file,
+        full_every=said.full_every,
     )
 
 

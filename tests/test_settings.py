@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -327,6 +328,19 @@ def test_the_safe_url_has_no_password(write: Write, url: str, safe: str) -> None
 
 
 # -- connections and mappings ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "hours"), [("12h", 12), (" 7d ", 168), ("2w", 336)])
+def test_how_often_everything_is_read_is_a_span(write: Write, text: str, hours: int) -> None:
+    write("connections/a.toml", f"connector = 'csv'\nfull_every = '{text}'\n")
+    assert settings.load().connection("a").full_every == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["7", "'7'", "'0d'", "'7m'", "'-1d'", "'99999d'", "''"])
+def test_a_span_of_another_form_is_refused(write: Write, text: str) -> None:
+    write("connections/a.toml", f"connector = 'csv'\nfull_every = {text}\n")
+    with pytest.raises(ConfigError, match=r'a.toml:2: full_every: .*such as "12h", "7d" or "2w"'):
+        settings.load()
 
 
 def test_a_connection_is_named_by_its_file(write: Write) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from syncd.store.database import Database
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a test holds it against the migrations folder."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -60,14 +60,22 @@ class StepRow:
     counts: dict[str, Any]
     next_cursor: dict[str, str] | None
     base_cursor: dict[str, str] | None
+    is_full: bool
+
+
+RESTED = timedelta(hours=1)
+"""A full read that follows another one sooner, and changed nothing, is not written down."""
 
 
 class StoredCursor(NamedTuple):
-    """A cursor, the fingerprint of the configuration that made it, and since when it stands."""
+    """A cursor, the fingerprint of the configuration that made it, since when it stands, and when
+    everything was last read.
+    """
 
     value: str
     fingerprint: str
     updated_at: datetime
+    full_at: datetime
 
 
 class Runs(Holds, Partitions):
@@ -177,19 +185,32 @@ class Runs(Holds, Partitions):
     def cursors(self, conn: Connection, partition: int) -> dict[str, StoredCursor]:
         """The cursor of each stream that has one."""
         c = t.cursor.c
-        query = sa.select(c.stream, c.value, c.fingerprint, c.updated_at)
+        full_at = sa.func.coalesce(c.full_at, c.updated_at)
+        query = sa.select(c.stream, c.value, c.fingerprint, c.updated_at, full_at)
         rows = conn.execute(query.where(c.partition_id == partition))
         return {row[0]: StoredCursor(*row[1:]) for row in rows}
 
     def save_cursors(
-        self, conn: Connection, partition: int, values: dict[str, str], fingerprint: str
+        self,
+        conn: Connection,
+        partition: int,
+        values: dict[str, str],
+        fingerprint: str,
+        *,
+        is_full: bool,
     ) -> None:
-        """Commit the cursors with the rows that they cover; equal ones stay as they are."""
-        stored, c = self.cursors(conn, partition), t.cursor.c
+        """Commit the cursors with the rows that they cover; equal ones stay as they are. `is_full`:
+        all that there is was read, and not what changed.
+        """
+        if not values:
+            return
+        stored, c, now = self.cursors(conn, partition), t.cursor.c, self.database.now(conn)
         for stream, value in values.items():
             known = stored.get(stream)
-            if known is not None and (known.value, known.fingerprint) == (value, fingerprint):
-                continue
+            full_at = now if is_full or known is None else known.full_at
+            is_same = known and (known.value, known.fingerprint) == (value, fingerprint)
+            if known and is_same and full_at - known.full_at < RESTED:
+                continue  # that everything was read again, so soon, is nothing to write down
             conn.execute(sa.delete(t.cursor).where(c.partition_id == partition, c.stream == stream))
             conn.execute(
                 sa.insert(t.cursor).values(
@@ -197,7 +218,8 @@ class Runs(Holds, Partitions):
                     stream=stream,
                     value=value,
                     fingerprint=fingerprint,
-                    updated_at=self.database.now(conn),
+                    updated_at=now,
+                    full_at=full_at,
                 )
             )
 
@@ -308,7 +330,7 @@ class Runs(Holds, Partitions):
             sa.select(
                 c.id, c.run_id, c.partition_id, c.phase, c.state, c.attempts, c.pages, c.applied,
                 c.applied_seq, c.mapping_version, c.proven, t.run.c.mode, c.counts, c.next_cursor,
-                c.base_cursor,
+                c.base_cursor, c.is_full,
             )
             .join(t.run, t.run.c.id == c.run_id)
             .where(where)

@@ -197,6 +197,7 @@ cursor = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("fingerprint", sa.Text, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("full_at", Moment),  # when a full read last led to it
 )
 
 link = sa.Table(
@@ -364,6 +365,7 @@ step = sa.Table(
     sa.Column("plan_digest", sa.Text),
     sa.Column("base_cursor", sa.JSON),  # the cursors that the plan was read from
     sa.Column("next_cursor", sa.JSON),  # the cursors to commit with the last batch
+    sa.Column("is_full", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("pages", sa.Integer, nullable=False),  # draft pages to apply
     sa.Column("applied", sa.Integer, nullable=False),  # draft pages applied
     sa.Column("applied_seq", sa.BigInteger, nullable=False),  # changes below this are in force

@@ -142,8 +142,14 @@ class Application:
         """The cursors move in the transaction that ends the plan that they cover."""
         if self.lease:
             self.lease.hold(self.database, conn)
-            cursors = self.runs.step(conn, self.step).next_cursor or {}
-            self.runs.save_cursors(conn, self.lease.partition, cursors, self.fingerprint)
+            stored = self.runs.step(conn, self.step)
+            self.runs.save_cursors(
+                conn,
+                self.lease.partition,
+                stored.next_cursor or {},
+                self.fingerprint,
+                is_full=stored.is_full,
+            )
         self.ending(conn)
         reach("apply.cursor")
         draft.clear(conn, keep_changes=True)

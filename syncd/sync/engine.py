@@ -163,14 +163,18 @@ class Engine:
         self, conn: Transaction, name: str, rules: Rules, partition: int
     ) -> tuple[dict[str, str], frozenset[str]]:
         """Per stream, the place from which the partition can be read on; and of which streams that
-        is so old that it had better be replaced by a new one, whatever comes.
+        is so old that it had better be replaced by a new one, whatever comes. Nothing at all once
+        it is time for a full read.
         """
         fingerprint = self.fingerprint(name, rules)
         stored = self.runs.cursors(conn, partition)
         if not stored:
             return {}, frozenset()
         good = {name: one for name, one in stored.items() if one.fingerprint == fingerprint}
-        old = self.database.now(conn) - CURSOR_LASTS
+        now = self.database.now(conn)
+        since, old = now - self.settings.connection(name).full_every, now - CURSOR_LASTS
+        if any(one.full_at <= since for one in good.values()):
+            return {}, frozenset()
         aged = frozenset(name for name, one in good.items() if one.updated_at < old)
         return {name: one.value for name, one in good.items()}, aged
 

@@ -305,6 +305,7 @@ def _store_plan(step: Step, verdict: guarding.Verdict, mode: str, conn: Transact
         plan_digest=verdict.digest,
         base_cursor=step.cursors,
         next_cursor=step.next_cursors,
+        is_full=step.full,
         counts={
             **step.counts,
             "overruns": [one.sentence for one in verdict.overruns],

@@ -26,6 +26,7 @@ class Reader:
     connection = ""
     connector = ""
     mapping = ""
+    full_every = "7d"
 
     def __init__(self, desk: Desk, world: MicrosoftWorld) -> None:
         self.desk, self.world = desk, world
@@ -47,7 +48,8 @@ class Reader:
         }
         lines = "\n".join(f"{key} = {value!r}" for key, value in config.items())
         mapping = f'mapping = "{self.mapping}"\n' if self.mapping else ""
-        text = f'connector = "{self.connector}"\n{mapping}[config]\n{lines}\n'
+        top = f'connector = "{self.connector}"\nfull_every = "{self.full_every}"\n{mapping}'
+        text = f"{top}[config]\n{lines}\n"
         path = self.desk.folder / "connections" / f"{self.connection}.toml"
         path.write_text(text, encoding="utf-8")
         self.desk.reload()

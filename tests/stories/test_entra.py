@@ -51,6 +51,37 @@ def test_where_nothing_came_a_cursor_is_renewed_once_a_day_and_nothing_else_is_w
     assert after == before
 
 
+def test_everything_is_read_again_once_a_week_whatever_a_delta_tells(tenant: OneTenant) -> None:
+    tenant.sync()
+    for days, is_full in ((3, False), (3, False), (2, True), (3, False), (3, False), (2, True)):
+        tenant.desk.wait(days=days)
+        assert ("read people" in tenant.sync().counts) is is_full, days
+
+
+def test_how_often_everything_is_read_is_for_the_connection_to_say(tenant: OneTenant) -> None:
+    tenant.full_every = "12h"
+    tenant.configure()
+    tenant.sync()
+    tenant.desk.wait(hours=11)
+    assert "read people" not in tenant.sync().counts
+    tenant.desk.wait(hours=2)
+    assert "read people" in tenant.sync().counts
+
+
+def test_a_person_whom_a_delta_forgot_to_take_away_is_found_missing_by_full_reads(
+    tenant: OneTenant,
+) -> None:
+    tenant.sync()
+    everybody = tenant.home.users
+    del everybody[next(key for key, one in everybody.items() if one["givenName"] == "Maya")]
+    assert tenant.sync().state == "succeeded"
+    assert tenant.desk.user("Maya Okafor").active
+    for _ in range(2):  # one read that lacks somebody is not believed yet
+        tenant.desk.wait(days=8)
+        tenant.sync()
+    assert not tenant.desk.user("Maya Okafor").active
+
+
 def test_another_secret_is_no_reason_to_read_everything_again(tenant: OneTenant) -> None:
     tenant.sync()
     tenant.world.service.secret = "another-secret"
