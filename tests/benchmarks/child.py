@@ -150,6 +150,7 @@ def graph_sync(
     connector: str,
     folder: str,
     full: bool,
+    watched: bool,
     tenant: str,
     client: str,
 ) -> dict[str, Any]:
@@ -174,13 +175,14 @@ def graph_sync(
         f"connector = '{connector}'\n[config]\n{lines}"
     )
     engine = Engine.open(settings.load(place))
-    watching.watch_tables(Database(url))
+    if watched:
+        watching.watch_tables(Database(url))
     outcome: list[flow.Outcome] = []
     measured = _measured(lambda: outcome.append(flow.sync(engine, "cloud", full=full)))
     engine.database.close()
-    written = watching.unwatch_tables(Database(url))
-    told = {"state": outcome[0].state, "counts": outcome[0].counts, "written": written}
-    return {**measured, **told}
+    if watched:
+        measured["written"] = watching.unwatch_tables(Database(url))
+    return {**measured, "state": outcome[0].state, "counts": outcome[0].counts}
 
 
 def _configured(folder: Path, file: Path, connection: str, order: Sequence[str] = ()) -> Path:
