@@ -13,11 +13,12 @@ from syncd import keys
 from syncd.entities import CUSTOM, FIELDS, Field, Kind
 from syncd.mapping import normalize, sources
 from syncd.mapping.casts import Notice, RecordRejected, as_bool, as_date, as_text, custom_field, fit
+from syncd.mapping.expressions import Attributes, Condition, Place, RuleRefused, plain_data
 from syncd.mapping.fixed import RECORD_OF, FixedRules
 from syncd.mapping.mapped import Mapped, Value
 from syncd.mapping.names import ACTIVE, RECORDS, REQUIRED, is_template
 from syncd.mapping.rules import FieldRule, Mapping
-from syncd.mapping.sources import Attributes, Picker, Place, RuleRefused
+from syncd.mapping.sources import Picker
 from syncd.records import Record
 from syncd.text import clean
 
@@ -108,17 +109,15 @@ class KindRules:
         self._indirect = tuple(t for t in self._targets.values() if not t.direct)
         self._clearable = tuple(t for t in self._targets.values() if t.clearable)
         self._clears_blanks = any(target.clear for target in self._clearable)
-        self._scope = sources.expression(kind, scope, SCOPE) if scope else None
+        self._scope = Condition(kind, scope, SCOPE) if scope else None
         self._site = sources.source_picker(kind, site_from, ("site", "from")) if site_from else None
-        self._needs_plain = bool(scope) or any(rule.expr is not None for rule in fields.values())
+        self._needs_plain = any(rule.expr is not None for rule in fields.values())
 
     def apply(self, record: Record) -> Mapped:
         """What `record` says; raises RecordRejected, unless the record is out of scope anyway."""
-        plain = sources.plain_data(record) if self._needs_plain else None
-        in_scope = self._scope is None or sources.is_true(
-            sources.evaluated(self._scope, plain, SCOPE)
-        )
+        in_scope = self._scope is None or self._scope.holds(record)
         try:
+            plain = plain_data(record) if self._needs_plain else None
             mapped = self._mapped(record.__dict__, plain)
         except RecordRejected:
             if in_scope:

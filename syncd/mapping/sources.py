@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from syncd import keys
 from syncd.entities import Kind
-from syncd.errors import ConfigError
-from syncd.mapping.casts import RecordRejected, as_text
-from syncd.mapping.names import RECORDS, check_source, is_template, suggestion
+from syncd.mapping.casts import as_text
+from syncd.mapping.expressions import Attributes, Place, RuleRefused, evaluated, expression
+from syncd.mapping.names import check_source, is_template
 from syncd.mapping.rules import FieldRule
-from syncd.records import Record
 from syncd.text import clean
 
-Attributes = dict[str, Any]
-"""A record's attributes, by name."""
 Picker = Callable[[Attributes, Any], object]
 """Takes a source's value from the attributes, or from the record as plain data (for JMESPath)."""
 
-Place = tuple[str, ...]
-"""Where a rule stands in its file: `("user", "fields", "phone")`."""
-
 SIGN_IN_NAME = "user_principal_name"
 """The source that is an address in some directories and a bare login in others."""
-
-
-class RuleRefused(ConfigError):
-    """A rule that cannot be made into a function: `location` says which, `message` why."""
-
-    def __init__(self, location: Place, message: str) -> None:
-        super().__init__(f"{'.'.join(location)}: {message}")
-        self.location = location
-        self.message = message
 
 
 def value_picker(kind: Kind, rule: FieldRule, where: Place, *, is_address: bool = False) -> Picker:
@@ -165,117 +148,6 @@ def _joined(literals: list[str], parts: list[str]) -> str | None:
     return text + before if parts[-1] else text
 
 
-# -- expressions -----------------------------------------------------------------------------------
-
-_LONGEST_EXPRESSION = 500
-_DEEPEST_EXPRESSION = 24
-_MOST_COPIES = 10_000
-"""JMESPath has no loops, but chained lists copy what they are given: 24 of them took seconds."""
-
-_CHOICES = {"and_expression", "or_expression", "not_expression", "comparator"}
-_PROJECTIONS = {"projection", "value_projection", "filter_projection"}
-_NEW_CONTEXT = {"subexpression", "pipe", "index_expression", *_PROJECTIONS}
-"""The nodes whose second and later children look at the result of the first, not at the record."""
-
-
-def expression(kind: Kind, text: str, where: Place) -> Callable[[Any], Any]:
-    """The JMESPath expression `text` over a record as plain data.
-
-    Raises RuleRefused for what cannot be parsed, could run for long, or names no field of the
-    record: a misspelt name would be null for everybody.
-    """
-    import jmespath
-    from jmespath.exceptions import JMESPathError
-    from jmespath.functions import Functions
-
-    if len(text) > _LONGEST_EXPRESSION:
-        limit = f"{_LONGEST_EXPRESSION} characters"
-        raise RuleRefused(where, f"the expression is longer than {limit}")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # `x` for `"x"` is outdated, not wrong
-            parsed = jmespath.compile(text)
-    except (JMESPathError, ValueError) as problem:
-        raise RuleRefused(where, f"not a JMESPath expression: {problem}") from None
-    except RecursionError:
-        raise RuleRefused(where, "the expression is nested too deeply") from None
-    tree: Any = parsed.parsed
-    if _depth(tree) > _DEEPEST_EXPRESSION or _copies(tree) > _MOST_COPIES:
-        raise RuleRefused(where, "the expression is nested too deeply or has too many lists")
-    for name in _functions(tree):
-        if name not in Functions.FUNCTION_TABLE:
-            hint = suggestion(name, Functions.FUNCTION_TABLE)
-            raise RuleRefused(where, f'JMESPath has no function "{name}"{hint}')
-    known = RECORDS[kind].model_fields.keys()
-    for name in _record_names(tree):
-        if name not in known:
-            hint = suggestion(name, known)
-            record = RECORDS[kind].__name__
-            raise RuleRefused(where, f'{record} records have no "{name}"{hint}')
-    return parsed.search
-
-
-def plain_data(record: Record) -> Any:
-    """The record as JMESPath reads it; raises RecordRejected if it holds what is no plain data."""
-    try:
-        return record.model_dump(mode="json", warnings=False)
-    except Exception:  # `extra` may hold anything at all
-        raise RecordRejected("expression", "extra", "holds what is no plain data") from None
-
-
-def evaluated(search: Callable[[Any], Any], plain: Any, where: Place) -> Any:
-    """The result of an expression; raises RecordRejected if it fails on this record."""
-    try:
-        return search(plain)
-    except Exception:  # jmespath lets errors of Python escape: types, recursion, …
-        raise RecordRejected(
-            "expression", where[-1], "the expression fails on this record"
-        ) from None
-
-
-def is_true(result: object) -> bool:
-    """Whether JMESPath calls it true: anything but false, null and what is empty; every number."""
-    is_number = isinstance(result, int | float) and not isinstance(result, bool)
-    return is_number or bool(result)
-
-
 def _computed(kind: Kind, text: str, where: Place) -> Picker:
     search = expression(kind, text, where)
     return lambda _record, plain: evaluated(search, plain, where)
-
-
-def _children(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [child for child in node["children"] if isinstance(child, dict)]
-
-
-def _depth(node: dict[str, Any]) -> int:
-    return 1 + max(map(_depth, _children(node)), default=0)
-
-
-def _copies(node: dict[str, Any]) -> int:
-    """How many times, at worst, the expression multiplies what it looks at."""
-    inner = [_copies(child) for child in _children(node)]
-    if node["type"] in _CHOICES:
-        return max(inner)
-    own = 1
-    if node["type"].startswith("multi_select"):
-        own = len(inner)
-    elif isinstance(literal := node.get("value"), list):
-        own = len(literal)
-    return max(own, 1) * math.prod(inner)
-
-
-def _functions(node: dict[str, Any]) -> Iterator[str]:
-    """The names of all functions that the expression calls."""
-    if node["type"] == "function_expression":
-        yield node["value"]
-    for child in _children(node):
-        yield from _functions(child)
-
-
-def _record_names(node: dict[str, Any]) -> Iterator[str]:
-    """The names that the expression looks up in the record itself, rather than in part of it."""
-    if node["type"] == "field":
-        yield node["value"]
-    children = [] if node["type"] == "expref" else _children(node)
-    for child in children[:1] if node["type"] in _NEW_CONTEXT else children:
-        yield from _record_names(child)
