@@ -74,7 +74,7 @@ def shifts(
     for one in users:
         if LICENSES in one.user.overrides:
             continue
-        named = _named(work, one.said)
+        named = named_by(work, one.said)
         for provider in withdrawn:
             named.setdefault(provider, set())
         for provider, names in named.items():
@@ -107,7 +107,7 @@ def _shift(wanted: Mapping[str, list[Any]], held: Sequence[list[Any]]) -> Shift:
     return Shift(gains, [[pool, count] for pool, count in held if pool not in wanted])
 
 
-def _named(work: Context, said: Sequence[Contribution]) -> dict[str, set[str]]:
+def named_by(work: Context, said: Sequence[Contribution]) -> dict[str, set[str]]:
     """By provider: the licenses that a user's records name. Of several connections that tell of the
     same provider's licenses the first by precedence counts, with all of its records together. A
     provider of whose licenses no record of this connection tells is left alone, unless the one that
@@ -132,23 +132,24 @@ def _named(work: Context, said: Sequence[Contribution]) -> dict[str, set[str]]:
     return {provider: names for provider, (_, names) in found.items() if provider in own}
 
 
-def load_for(work: Context, placed: Iterable[tuple[UUID, Contribution]]) -> None:
-    """Look up the pools of the clients whose new people have licenses, for `born_with`."""
+def load_for(work: Context, placed: Iterable[tuple[UUID, Mapping[str, set[str]]]]) -> None:
+    """Look up the pools of the clients whose new people have licenses (`named_by` their records),
+    for `born_with`.
+    """
     clients: dict[str, set[UUID]] = defaultdict(set)
-    for client, one in placed:
-        for provider, names in _named(work, [one]).items():
+    for client, named in placed:
+        for provider, names in named.items():
             if names:
                 clients[provider].add(client)
     for provider, theirs in clients.items():
         work.directory.load_pools(provider, theirs)
 
 
-def born_with(work: Context, client: UUID, one: Contribution) -> list[list[Any]]:
-    """The licenses of a user who is made of this record."""
-    named = _named(work, [one]).items()
+def born_with(work: Context, client: UUID, named: Mapping[str, set[str]]) -> list[list[Any]]:
+    """The licenses of a new user, which are `named_by` its record."""
     return [
         entry
-        for provider, names in named
+        for provider, names in named.items()
         if names
         for entry in _pools(work, provider, client, names).values()
     ]

@@ -201,6 +201,8 @@ class Placed:
     client: ClientRef
     subject: Subject
     said: Contribution
+    licenses: Mapping[str, set[str]]
+    """Those that its record names, by provider."""
     retired: Entity | None
     """What its record was tied to."""
 
@@ -218,7 +220,7 @@ def _plan_newcomers(work: Context, newcomers: list[Newcomer], page: Page) -> Non
     known = _matched(work, placed, matches)
     licensed = licenses.shifts(work, list(known.values()))
     load_for(work, [([one.said], one.client) for one in placed])
-    licenses.load_for(work, [(one.client.id, one.said) for one in placed])
+    licenses.load_for(work, [(one.client.id, one.licenses) for one in placed])
     for found, match in zip(placed, matches, strict=True):
         link = _decide(work, found, match, known, licensed, page)
         if link is not None:
@@ -245,8 +247,8 @@ def _matched(work: Context, placed: Sequence[Placed], matches: Sequence[Match]) 
     return {found.one.key: known for (found, _), known in zip(pairs, homes, strict=True)}
 
 
-def _place(work: Context, new: Newcomer, named: dict[UUID, Entity], page: Page) -> Placed | None:
-    """`named`: users whom people named, who tell a client where a record does not."""
+def _place(work: Context, new: Newcomer, people: dict[UUID, Entity], page: Page) -> Placed | None:
+    """`people`: users whom people named, who tell a client where a record does not."""
     one = new.one
     if not one.mapped.in_scope:
         page.link(one, None, way=Way(LinkState.SKIPPED, OUT_OF_SCOPE))
@@ -254,14 +256,16 @@ def _place(work: Context, new: Newcomer, named: dict[UUID, Entity], page: Page) 
     if unknown := _unknown_client(work, one):
         page.quarantine(one, *unknown)
         return None
-    client = _client_of(work, one) or _client_of_named(one, named)
+    client = _client_of(work, one) or _client_of_named(one, people)
     if client is None:
         message = "it names no client, and the connection sets none"
         page.quarantine(one, "no_client", message, ("organization",))
         return None
     wanted = keys.keys(Kind.USER, one.mapped.values)
     subject = Subject(wanted, client.id, client.new, _person(one).identities)
-    return Placed(one, client, subject, _said(work, one), new.retired)
+    said = _said(work, one)
+    named = licenses.named_by(work, [said])
+    return Placed(one, client, subject, said, named, new.retired)
 
 
 def _decide(
@@ -303,7 +307,7 @@ def _create(work: Context, found: Placed, page: Page, match: Match) -> int:
     elif match.why:
         reason = match.why
     change = creation(one, client.id, values, reason, retired, match)
-    if licensed := licenses.born_with(work, client.id, found.said):
+    if licensed := licenses.born_with(work, client.id, found.licenses):
         change.before[LICENSES] = licensed
     change.keys = found.subject.keys
     return page.link(one, change.entity, page.change(change))
