@@ -212,7 +212,7 @@ def _engine(url: str, idle_seconds: float, threads: int) -> Engine:
     if made.drivername in ("postgresql", "postgres"):
         made = made.set(drivername="postgresql+psycopg")
     if made.get_backend_name() == "postgresql":
-        engine = sa.create_engine(made, hide_parameters=True, pool_size=threads + 1, **options)
+        engine = sa.create_engine(made, hide_parameters=True, pool_size=2 * threads + 1, **options)
         sa.event.listen(engine, "connect", partial(_prepare_postgresql, idle_seconds))
         return engine
     if made.get_backend_name() != "sqlite":

@@ -67,9 +67,9 @@ class _Over:
 _OVER = _Over()
 
 
-def ahead(items: Iterator[T], most: int = AHEAD) -> Generator[T]:
+def ahead(items: Iterator[T], most: int = AHEAD, *, patient: bool = False) -> Generator[T]:
     """The same, each asked for by a thread of its own before it is wanted, `most` of them at a
-    time; an error in its turn.
+    time; an error in its turn. `patient`: whoever wants no more waits until that thread has ended.
     """
     helper = ThreadPoolExecutor(1)
     asked: deque[Future[T | _Over]] = deque()
@@ -82,4 +82,4 @@ def ahead(items: Iterator[T], most: int = AHEAD) -> Generator[T]:
                 return
             yield one
     finally:
-        helper.shutdown(wait=False, cancel_futures=True)
+        helper.shutdown(wait=patient, cancel_futures=True)

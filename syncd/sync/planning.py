@@ -6,7 +6,8 @@ or take on in the same plan is known, whatever the order of the pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -23,9 +24,13 @@ from syncd.mapping.items import Item
 from syncd.mapping.memberships import forget
 from syncd.store.database import Transaction
 from syncd.store.hashes import missing
-from syncd.sync.repeats import resolve_repeats
+from syncd.sync.feeding import ahead
+from syncd.sync.repeats import Keep, resolve_repeats
 from syncd.sync.settling import SWEPT_AT_ONCE, Turns, absence_tells, resolve_conflicts
 from syncd.sync.step import PAGE_OF_CHANGES, PAGE_OF_NEWCOMERS, PAGE_OF_SETTLING, Progress, Step
+
+Planned = tuple[int, Decisions]
+"""How many newcomers were planned, and what was decided of them."""
 
 
 @dataclass(slots=True)
@@ -145,15 +150,12 @@ def plan_the_rest(step: Step, stream: Stream) -> None:
     step.facts.turns = Turns(step, stream)  # until the next stream is at this point
     _plan_quarantined(step, stream)
     done = 0
-    for number in step.draft.seen_numbers(stream.name):
-        with step.facts.open():
-            raws = step.draft.newcomers(step.facts.conn, stream.name, number)
-        if keep is not None:
-            raws = [pair for pair in raws if keep(pair[0], number)]
-        for start in range(0, len(raws), step.batch):
-            _plan_newcomers(step, stream, raws[start : start + step.batch])
-        done += len(raws)
-        step.report(Progress("plan", stream.name, done, None))
+    with closing(_planned_ahead(step, stream, keep)) as batches:
+        for planned, decisions in batches:
+            step.store(stream.name, PAGE_OF_NEWCOMERS, decisions)
+            reach("read.newcomers.stored")
+            done += planned
+            step.report(Progress("plan", stream.name, done, None))
     refuse_broken_mapping(step, stream, step.counts[f"read {stream.name}"])
     resolve_conflicts(step, stream)
 
@@ -174,7 +176,29 @@ def _forget_former_members(step: Step, stream: Stream) -> None:
         after = keys[-1]
 
 
-def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]]) -> None:
+def _planned_ahead(step: Step, stream: Stream, keep: Keep | None) -> Generator[Planned]:
+    """The newcomers of a stream, planned in batches; one batch while that before it is written.
+    Nothing that is decided here looks at what the draft holds of the stream.
+    """
+    numbers = step.draft.seen_numbers(stream.name)
+    batches = _planned(step, stream, numbers, keep)
+    return ahead(batches, most=1, patient=True) if len(numbers) > 1 else batches
+
+
+def _planned(
+    step: Step, stream: Stream, numbers: Sequence[int], keep: Keep | None
+) -> Generator[Planned]:
+    for number in numbers:
+        with step.facts.open():
+            raws = step.draft.newcomers(step.facts.conn, stream.name, number)
+        if keep is not None:
+            raws = [pair for pair in raws if keep(pair[0], number)]
+        for start in range(0, len(raws), step.batch):
+            some = raws[start : start + step.batch]
+            yield len(some), _plan_newcomers(step, stream, some)
+
+
+def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]]) -> Decisions:
     with step.facts.open():
         step.stop_if_cancelled()
         has_quarantine = step.facts.has_quarantine(stream.name)
@@ -184,8 +208,7 @@ def _plan_newcomers(step: Step, stream: Stream, raws: Sequence[tuple[str, bytes]
             links = step.facts.links(stream.name, [item.key for item in items])
         decisions = step.planner.plan(stream.name, stream.parse, items, links, has_quarantine)
     reach("read.newcomers.planned")
-    step.store(stream.name, PAGE_OF_NEWCOMERS, decisions)
-    reach("read.newcomers.stored")
+    return decisions
 
 
 def _plan_quarantined(step: Step, stream: Stream) -> None:

@@ -66,3 +66,21 @@ def test_nothing_more_is_asked_for_once_it_is_closed() -> None:
     next(told)
     told.close()
     assert len(asked) <= AHEAD + 2
+
+
+def test_a_patient_one_leaves_nobody_at_work_behind_it() -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        begun.set()
+        may_end.wait(5)
+        ended.set()
+        yield 1
+
+    told = ahead(items(), patient=True)
+    next(told)
+    assert begun.wait(5)
+    threading.Timer(0.1, may_end.set).start()
+    told.close()
+    assert ended.is_set(), "somebody is still busy with what nobody wants any more"
